@@ -1,0 +1,56 @@
+# make run     the daemon with a demonstration configuration, in the foreground
+# make test    installs what the tests need and runs them
+# make check   the quick part, for every edit: format, lint, types, layers, unit tests
+# make torture, make bench   by hand: see docs/testing.md
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+SOURCES := setup.py pyproject.toml $(shell find authbridge twisted bin -type f -not -name '*.pyc')
+
+.PHONY: run test check unit torture bench clean
+.DELETE_ON_ERROR:
+
+run: $(VENV)/installed
+	@demo/run
+
+test:
+	tests/install-debian-packages
+	$(MAKE) --no-print-directory check
+	$(BIN)/python -m pytest tests/system
+
+check: $(VENV)/tools
+	$(BIN)/ruff format --check --quiet .
+	$(BIN)/ruff check --quiet .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache > $(VENV)/layers.log || { cat $(VENV)/layers.log; exit 1; }
+	$(MAKE) --no-print-directory unit
+
+unit: $(VENV)/tools
+	$(BIN)/coverage erase
+	$(BIN)/coverage run -m pytest tests --ignore tests/system
+	$(BIN)/coverage combine --quiet
+	$(BIN)/coverage report --fail-under 100 --include 'authbridge/model.py,authbridge/authenticator.py,authbridge/wire/*,authbridge/connector.py'
+	$(BIN)/coverage report
+
+torture: $(VENV)/tools
+	$(BIN)/python -m tests.torture.frames
+
+bench: $(VENV)/tools
+	$(BIN)/python -m pip install --quiet '.[bench]'
+	$(BIN)/python -m bench
+
+clean:
+	rm -rf $(VENV) .demo build *.egg-info
+
+# Not `pip install -e`: that would hide twisted/plugins from an installed Twisted.
+$(VENV)/installed: $(SOURCES)
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "authbridge needs Python 3.11 or later; try make PYTHON=python3.11")'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	rm -rf build
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check .
+	touch $@
+
+$(VENV)/tools: $(VENV)/installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check '.[test]'
+	touch $@

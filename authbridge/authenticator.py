@@ -1,0 +1,276 @@
+"""One login: the domain's checkers in order, their verdicts folded, one deadline, one line.
+
+A front end asks here and gets exactly one Outcome, whatever the checkers do. Names are prepared
+here, once; a password that can be nobody's is refused here, before anybody is asked.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Awaitable, Coroutine, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from twisted.internet.defer import CancelledError, Deferred, succeed
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from authbridge import model, preparation
+from authbridge.log import LoginLog
+from authbridge.model import JID, Checker, Outcome, Reason, Trace, Verdict
+from authbridge.secret import Secret
+
+ANY_DOMAIN = "*"
+
+log = Logger()
+
+
+@dataclass(frozen=True, slots=True)
+class NamedChecker:
+    """A checker under its name in the configuration."""
+
+    name: str
+    checker: Checker
+
+
+@dataclass(frozen=True, slots=True)
+class Domain:
+    """Who is asked for the users of one domain."""
+
+    check: tuple[NamedChecker, ...]
+    """Asked about passwords, in this order."""
+    exists: tuple[NamedChecker, ...] | bool
+    """Asked about users; True: every user exists, False: none does."""
+
+
+class Login:
+    """One question on its way, from the front end's call to its one outcome."""
+
+    __slots__ = ("answer", "checker", "expiry", "front_end", "jid", "operation", "started", "trace")
+
+    def __init__(self, front_end: str, operation: str, started: float, trace: Trace | None) -> None:
+        self.front_end = front_end
+        self.operation = operation
+        self.started = started
+        self.trace = trace
+        self.jid: JID | None = None
+        self.checker = "-"
+        """The name of the checker that decided, or of the one that is being asked."""
+        self.answer: Deferred[Outcome] = Deferred()
+        self.expiry: IDelayedCall | None = None
+
+    def step(self, name: str, found: str) -> None:
+        """Note a step, if anybody wants to know."""
+        if self.trace is not None:
+            self.trace.step(name, found)
+
+
+class Authenticator:
+    """The only way from a front end to the checkers."""
+
+    def __init__(
+        self, domains: Mapping[str, Domain], login_log: LoginLog, clock: IReactorTime, boot: str
+    ) -> None:
+        """`domains` by prepared name, "*" for any other. `boot` starts every request id, and tells
+        this process's from those of the one before."""
+        self._domains = domains
+        self._spelled = {name.encode(): name for name in domains if name != ANY_DOMAIN}
+        self._login_log = login_log
+        self._clock = clock
+        self._boot = boot
+        self._numbers = itertools.count(1)
+        self._under_way: set[Login] = set()
+        self._idle: list[Deferred[None]] = []
+
+    def check_password(
+        self,
+        front_end: str,
+        user: bytes,
+        domain: bytes,
+        password: Secret,
+        deadline: float,
+        trace: Trace | None = None,
+    ) -> Deferred[Outcome]:
+        """Whether this is the user's password. Fires within `deadline` seconds, never fails."""
+        login = Login(front_end, "check_password", self._clock.seconds(), trace)
+        return self._run(login, self._check_password(login, user, domain, password), deadline)
+
+    def user_exists(
+        self,
+        front_end: str,
+        user: bytes,
+        domain: bytes,
+        deadline: float,
+        trace: Trace | None = None,
+    ) -> Deferred[Outcome]:
+        """Whether there is such a user: ACCEPTED is yes. Fires within `deadline`, never fails."""
+        login = Login(front_end, "user_exists", self._clock.seconds(), trace)
+        return self._run(login, self._user_exists(login, user, domain), deadline)
+
+    def refuse(
+        self, front_end: str, operation: str, user: bytes, domain: bytes, reason: Reason
+    ) -> Outcome:
+        """Refuse what nobody is asked about, such as a write; it gets its line like a login."""
+        login = Login(front_end, operation, self._clock.seconds(), None)
+        self._admit(login, user, domain)
+        outcome = model.rejected(reason)
+        self._settle(login, outcome)
+        return outcome
+
+    def malformed(self, front_end: str) -> Outcome:
+        """Refuse a request of which nobody can tell what it asks."""
+        outcome = model.rejected(Reason.REQUEST_MALFORMED)
+        self._settle(Login(front_end, "-", self._clock.seconds(), None), outcome)
+        return outcome
+
+    def idle(self) -> Deferred[None]:
+        """Fires when no login is under way."""
+        if not self._under_way:
+            return succeed(None)
+        waiting: Deferred[None] = Deferred()
+        self._idle.append(waiting)
+        return waiting
+
+    async def _check_password(
+        self, login: Login, user: bytes, domain: bytes, password: Secret
+    ) -> Outcome:
+        rule = self._admit(login, user, domain)
+        if isinstance(rule, Outcome):
+            return rule
+        reason = impossible(password)
+        if reason is not None:
+            return model.rejected(reason)
+        cannot_tell: tuple[Outcome, str] | None = None
+        reason = Reason.NO_CHECKER
+        for named in rule.check:
+            checking = named.checker.check_password(_jid(login), password, login.trace)
+            outcome = await self._ask(login, named, checking)
+            if outcome.verdict is Verdict.ACCEPTED:
+                return outcome
+            if outcome.verdict is Verdict.REJECTED:
+                if cannot_tell is None:
+                    return outcome
+                break  # whose user it is could not be told before, so this no is not the answer
+            if outcome.verdict is Verdict.UNAVAILABLE:
+                cannot_tell = cannot_tell or (outcome, named.name)
+            elif outcome.verdict is Verdict.UNKNOWN_USER:
+                reason = Reason.USER_UNKNOWN
+        return self._nobody_left(login, cannot_tell, reason)
+
+    async def _user_exists(self, login: Login, user: bytes, domain: bytes) -> Outcome:
+        rule = self._admit(login, user, domain)
+        if isinstance(rule, Outcome):
+            return rule
+        if isinstance(rule.exists, bool):
+            login.step("exists", "always" if rule.exists else "never")
+            return model.USER_EXISTS if rule.exists else model.rejected(Reason.USER_UNKNOWN)
+        cannot_tell: tuple[Outcome, str] | None = None
+        for named in rule.exists:
+            asking = named.checker.user_exists(_jid(login), login.trace)
+            outcome = await self._ask(login, named, asking)
+            if outcome.verdict is Verdict.ACCEPTED:
+                return outcome
+            if outcome.verdict is Verdict.UNAVAILABLE:
+                cannot_tell = cannot_tell or (outcome, named.name)
+        return self._nobody_left(login, cannot_tell, Reason.USER_UNKNOWN)
+
+    def _admit(self, login: Login, user: bytes, domain: bytes) -> Domain | Outcome:
+        """Prepare both names, and find who is asked; an Outcome where that ends it."""
+        host = self._spelled.get(domain)
+        if host is None:
+            try:
+                host = preparation.domain(domain)
+            except preparation.Unprepared as error:
+                login.step("domain", str(error))
+                return model.rejected(Reason.DOMAIN_UNKNOWN)
+        rule = self._domains.get(host) or self._domains.get(ANY_DOMAIN)
+        if rule is None:
+            login.step("domain", f'{host} has no [domains."{host}"], and there is none for "*"')
+            return model.rejected(Reason.DOMAIN_UNKNOWN)
+        login.step("domain", f"{host} asks {', '.join(named.name for named in rule.check)}")
+        try:
+            login.jid = JID(preparation.local(user), host)
+        except preparation.Unprepared as error:
+            login.step("user", str(error))
+            return model.rejected(Reason.USER_MALFORMED)
+        login.step("user", f"prepared as {login.jid}")
+        return rule
+
+    async def _ask(self, login: Login, named: NamedChecker, asking: Awaitable[Outcome]) -> Outcome:
+        login.checker = named.name
+        try:
+            outcome = await asking
+        except CancelledError:
+            raise
+        except Exception:  # noqa: BLE001 - a fault of one checker must not end the others
+            log.failure("checker {name} raised", name=named.name)
+            outcome = model.unavailable(Reason.INTERNAL_ERROR)
+        login.step(f"checker {named.name}", f"{outcome.verdict.value}: {outcome.reason.words}")
+        return outcome
+
+    def _nobody_left(
+        self, login: Login, cannot_tell: tuple[Outcome, str] | None, reason: Reason
+    ) -> Outcome:
+        if cannot_tell is None:
+            return model.rejected(reason)
+        outcome, login.checker = cannot_tell
+        return outcome
+
+    def _run(
+        self, login: Login, judging: Coroutine[Any, Any, Outcome], deadline: float
+    ) -> Deferred[Outcome]:
+        work = Deferred.fromCoroutine(judging)
+        work.addBoth(self._judged, login)
+        if not login.answer.called:  # somebody has to be waited for
+            self._under_way.add(login)
+            login.expiry = self._clock.callLater(deadline, self._expire, login, work)
+        return login.answer
+
+    def _expire(self, login: Login, work: Deferred[None]) -> None:
+        self._settle(login, model.unavailable(Reason.DEADLINE_PASSED))
+        work.cancel()
+
+    def _judged(self, result: Outcome | Failure, login: Login) -> None:
+        late = login.answer.called
+        if isinstance(result, Failure):
+            if late and result.check(CancelledError):
+                return
+            log.failure("a login failed", failure=result)
+            result = model.unavailable(Reason.INTERNAL_ERROR)
+        if not late:
+            self._settle(login, result)
+
+    def _settle(self, login: Login, outcome: Outcome) -> None:
+        if login.expiry is not None:
+            if login.expiry.active():
+                login.expiry.cancel()
+            self._under_way.discard(login)
+        self._login_log.line(
+            f"{self._boot}-{next(self._numbers):x}",
+            login.front_end,
+            login.operation,
+            "-" if login.jid is None else f"{login.jid.local}@{login.jid.domain}",
+            login.checker,
+            outcome,
+            self._clock.seconds() - login.started,
+        )
+        login.answer.callback(outcome)
+        if not self._under_way:
+            waiting, self._idle = self._idle, []
+            for deferred in waiting:
+                deferred.callback(None)
+
+
+def impossible(password: Secret) -> Reason | None:
+    """Why this can be nobody's password. A directory takes a bind with an empty one for an
+    anonymous one, and says yes (RFC 4513, 5.1.2); such a password reaches no checker."""
+    octets = password.reveal()
+    if not octets.strip():
+        return Reason.PASSWORD_BLANK
+    return Reason.PASSWORD_HAS_NUL if b"\0" in octets else None
+
+
+def _jid(login: Login) -> JID:
+    assert login.jid is not None  # _admit has set it
+    return login.jid

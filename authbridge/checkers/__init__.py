@@ -1,0 +1,75 @@
+"""The authorities that are asked, one file a kind, found by name.
+
+A kind is a module of this room, or, where the name has a dot in it, anybody's module. It offers
+
+    read_settings(table: Table) -> settings      its own table of the configuration
+    make_checker(settings, surroundings: Surroundings) -> Checker
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from twisted.internet.interfaces import IReactorTime
+
+from authbridge.model import Checker
+from authbridge.settings import Table, did_you_mean
+from authbridge.workers import Workers
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What the daemon lends its checkers."""
+
+    clock: IReactorTime
+    workers: Workers
+
+
+class Kind(Protocol):
+    """The module of a kind of checker."""
+
+    def read_settings(self, table: Table) -> Any:
+        """The kind's settings. Mistakes go to the table; the table is closed."""
+        ...
+
+    def make_checker(self, settings: Any, surroundings: Surroundings) -> Checker:
+        """A checker with these settings."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class CheckerSettings:
+    """[checkers.NAME]: its kind's module, and that kind's own settings."""
+
+    kind: Kind
+    settings: Any
+
+    @classmethod
+    def read(cls, table: Table) -> CheckerSettings | None:
+        """Read the table, and close it; None where its kind is not known."""
+        name = table.text("kind")
+        module = f"{__name__}.{name}"
+        if "." in name:
+            module = name
+        elif name not in (known := kinds()):
+            if "kind" in table:
+                table.wrong("kind", f'there is no kind "{name}"{did_you_mean(name, known)}')
+            return None
+        try:
+            kind: Any = importlib.import_module(module)
+        except ImportError as error:
+            table.wrong("kind", f"{module} cannot be imported: {error}")
+            return None
+        return cls(kind, kind.read_settings(table))
+
+    def make(self, surroundings: Surroundings) -> Checker:
+        """The checker."""
+        return self.kind.make_checker(self.settings, surroundings)
+
+
+def kinds() -> list[str]:
+    """The kinds that authbridge brings."""
+    return sorted(module.name for module in pkgutil.iter_modules(__path__))

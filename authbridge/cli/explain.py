@@ -1,0 +1,111 @@
+"""`authbridge explain`: one login, step by step, as the daemon sees it."""
+
+from __future__ import annotations
+
+import argparse
+import base64
+import json
+import socket
+import sys
+from pathlib import Path
+from typing import Any
+
+from twisted.internet.defer import Deferred
+
+from authbridge import config, tap
+from authbridge.cli.passwords import read_password
+from authbridge.secret import Secret
+
+CONTROL_SOCKET = "/run/authbridge/control.sock"
+PATIENCE = 60.0
+"""Seconds to wait for the daemon: two questions, each with its own deadline."""
+
+STATUS = {"accepted": 0, "rejected": 1, "unavailable": 3}
+
+
+def add_to(commands: Any) -> None:
+    """Add the subcommand."""
+    parser = commands.add_parser("explain", help="walk one login and tell every step")
+    parser.add_argument("jid", metavar="USER@DOMAIN")
+    parser.add_argument("--config", type=Path, metavar="FILE", help="without a daemon")
+    parser.add_argument("--control", default=CONTROL_SOCKET, metavar="PATH", help=CONTROL_SOCKET)
+    parser.add_argument("--password-stdin", action="store_true", help="read it from stdin")
+    parser.add_argument("--no-password", action="store_true", help="only: does the user exist?")
+    parser.add_argument("--json", action="store_true", help="print it as JSON")
+    parser.set_defaults(command=explain)
+
+
+def explain(chosen: argparse.Namespace) -> int:
+    """Print the steps and verdicts. The status is the login's, without a password the user's."""
+    configuration = None if chosen.config is None else config.load(chosen.config)
+    password = None
+    if not chosen.no_password:
+        password = read_password(from_stdin=chosen.password_stdin, twice=False)
+    if configuration is None:
+        told = ask_daemon(chosen.control, chosen.jid, password)
+    else:
+        told = ask_here(configuration, chosen.jid, password)
+    if "error" in told:
+        print(told["error"], file=sys.stderr)
+        return 3
+    if chosen.json:
+        print(json.dumps(told, ensure_ascii=False))
+    else:
+        print(render(told))
+    return STATUS[(told["login"] or told["exists"])["verdict"]]
+
+
+def ask_daemon(path: str, jid: str, password: Secret | None) -> dict[str, Any]:
+    """Have the running daemon walk the login."""
+    encoded = None if password is None else base64.b64encode(password.reveal()).decode()
+    question = json.dumps({"command": "explain", "jid": jid, "password": encoded}) + "\n"
+    with socket.socket(socket.AF_UNIX) as control:
+        control.settimeout(PATIENCE)
+        try:
+            control.connect(path)
+            control.sendall(question.encode())
+            with control.makefile("rb") as answers:
+                answer = answers.readline()
+        except OSError as error:
+            return {"error": f"{path}: {error.strerror or error}; --config FILE asks no daemon"}
+    if not answer:
+        return {"error": f"{path}: the daemon serves its own user and root alone, or went away"}
+    told: dict[str, Any] = json.loads(answer)
+    return told
+
+
+def ask_here(
+    configuration: config.Configuration, jid: str, password: Secret | None
+) -> dict[str, Any]:
+    """Walk the login in this process, without a daemon."""
+    from twisted.internet import reactor as installed
+    from twisted.internet.task import react
+
+    told: dict[str, Any] = {}
+
+    async def walk() -> None:
+        house = tap.build(configuration, lambda _line: None, installed)
+        house.workers.start()
+        try:
+            told.update(await house.explainer().explain(jid, password))
+        finally:
+            house.workers.stop()
+
+    try:
+        react(lambda _reactor: Deferred.fromCoroutine(walk()))
+    except SystemExit as end:
+        if end.code:
+            raise
+    return told
+
+
+def render(told: dict[str, Any]) -> str:
+    """The same for people."""
+    lines = []
+    for title, part in (("Login", told["login"]), ("User", told["exists"])):
+        if part is None:
+            continue
+        lines.append(f"{title}: {part['verdict']} — {part['words']} ({part['reason']})")
+        lines += [f"  {name:<16}{found}" for name, found in part["steps"]]
+        lines += [f"  {'→ ' + name:<16}{answer}" for name, answer in part["answers"].items()]
+    return "\n".join([told["jid"].encode("utf-8", "backslashreplace").decode(), *lines])

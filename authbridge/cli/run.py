@@ -1,0 +1,52 @@
+"""`authbridge run`: the daemon in the foreground, for systemd, containers and a first try."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, TextIO
+
+from twisted.logger import globalLogBeginner
+
+from authbridge import config, tap
+from authbridge.log import EventLog
+
+
+def add_to(commands: Any) -> None:
+    """Add the subcommand."""
+    parser = commands.add_parser("run", help="run the daemon in the foreground, log to stderr")
+    parser.add_argument("--config", type=Path, required=True, metavar="FILE")
+    parser.add_argument("--json", action="store_true", help="log in JSON, whatever [log] says")
+    parser.set_defaults(command=run)
+
+
+def run(chosen: argparse.Namespace) -> int:
+    """Run until a signal ends it."""
+    configuration = config.load(chosen.config)
+    if chosen.json:
+        configuration = replace(configuration, log=replace(configuration.log, json=True))
+    tap.harden()
+    write = tap.line_writer(own_stderr())
+    globalLogBeginner.beginLoggingTo(
+        [EventLog(configuration.log, write)], redirectStandardIO=False, discardBuffer=True
+    )
+    from twisted.internet import reactor as installed  # importing it is installing it
+
+    reactor: Any = installed
+    daemon = tap.Daemon(tap.build(configuration, write, reactor), reactor)
+    try:
+        daemon.privilegedStartService()
+    except SystemExit as stop:
+        print(stop.code, file=sys.stderr)
+        return 3
+    reactor.callWhenRunning(daemon.startService)
+    reactor.addSystemEventTrigger("before", "shutdown", daemon.stopService)
+    reactor.run()
+    return 0
+
+
+def own_stderr() -> TextIO:
+    """stderr in UTF-8, whatever the locale: a name in the log must not raise."""
+    return open(2, "w", encoding="utf-8", errors="backslashreplace", closefd=False)

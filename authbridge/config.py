@@ -1,0 +1,160 @@
+"""The configuration file: each module's own settings, composed, and what must fit together."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from authbridge import preparation
+from authbridge.authenticator import ANY_DOMAIN
+from authbridge.checkers import CheckerSettings
+from authbridge.frontends.clients import Client
+from authbridge.frontends.extauth import ExtauthSettings
+from authbridge.frontends.http import HttpSettings
+from authbridge.listeners import Listener, read_listeners
+from authbridge.log import LogSettings
+from authbridge.settings import ConfigurationError, Mistakes, Table, did_you_mean
+
+DEADLINE = 8.0
+"""Seconds; ejabberd gives up after 30, and a login may have waited in its queue before."""
+
+
+@dataclass(frozen=True, slots=True)
+class DomainSettings:
+    """[domains."NAME"]: names of checkers."""
+
+    check: tuple[str, ...]
+    exists: tuple[str, ...] | bool
+    """True: "always"; False: "never"."""
+
+    @classmethod
+    def read(cls, table: Table, checkers: Mapping[str, object]) -> DomainSettings:
+        """Read the table, and close it."""
+        check = table.texts("check")
+        if "check" in table and not check:
+            table.wrong("check", "names no checker, so that nobody could log in")
+        exists: tuple[str, ...] | bool = check
+        if table.given_as_text("exists"):
+            exists = table.choice("exists", ("always", "never"), "never") == "always"
+        elif "exists" in table:
+            exists = table.texts("exists")
+        table.close()
+        for setting, names in (("check", check), ("exists", exists)):
+            for name in names if isinstance(names, tuple) else ():
+                if name not in checkers:
+                    table.wrong(
+                        setting, f"there is no [checkers.{name}]{did_you_mean(name, checkers)}"
+                    )
+            if exists is check:
+                break  # the same names: one mistake is one line
+        return cls(check, exists)
+
+
+@dataclass(frozen=True, slots=True)
+class Configuration:
+    """Everything that the file says."""
+
+    deadline: float
+    listen_extauth: tuple[Listener, ...]
+    listen_http: tuple[Listener, ...]
+    listen_control: tuple[Listener, ...]
+    extauth: ExtauthSettings
+    http: HttpSettings
+    log: LogSettings
+    clients: Mapping[str, Client]
+    domains: Mapping[str, DomainSettings]
+    """By prepared name, or "*"."""
+    checkers: Mapping[str, CheckerSettings]
+
+
+def load(path: Path) -> Configuration:
+    """Read and judge a file. Raises ConfigurationError with every mistake in it."""
+    try:
+        data = tomllib.loads(path.read_bytes().decode())
+    except OSError as error:
+        raise ConfigurationError([f"{path}: {error.strerror}"]) from None
+    except UnicodeDecodeError:
+        raise ConfigurationError([f"{path} is not UTF-8"]) from None
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigurationError([f"{path} is not TOML: {error}"]) from None
+    mistakes = Mistakes()
+    configuration = _read(Table(data, "", mistakes, path.absolute().parent))
+    mistakes.check()
+    return configuration
+
+
+def _read(root: Table) -> Configuration:
+    general = root.table("authbridge")
+    deadline = general.duration("deadline", DEADLINE)
+    general.close()
+    listen = root.table("listen")
+    listen_extauth = read_listeners(listen, "extauth")
+    listen_http = read_listeners(listen, "http")
+    listen_control = read_listeners(listen, "control")
+    listen.close()
+    for listener in listen_extauth + listen_control:
+        if listener.kind not in ("unix", "systemd"):
+            listen.mistakes.add(
+                "listen", f'"{listener.text}" must be a Unix socket: the kernel says who calls'
+            )
+    checkers = {
+        name: CheckerSettings.read(table) for name, table in root.named_tables("checkers").items()
+    }
+    configuration = Configuration(
+        deadline=deadline,
+        listen_extauth=listen_extauth,
+        listen_http=listen_http,
+        listen_control=listen_control,
+        extauth=ExtauthSettings.read(root.table("extauth"), deadline, serves=bool(listen_extauth)),
+        http=HttpSettings.read(root.table("http"), deadline),
+        log=LogSettings.read(root.table("log")),
+        clients={
+            name: Client.read(name, table) for name, table in root.named_tables("clients").items()
+        },
+        domains=_read_domains(root, checkers),
+        checkers={name: checker for name, checker in checkers.items() if checker is not None},
+    )
+    root.close()
+    _check_whole(root, configuration)
+    return configuration
+
+
+def _read_domains(root: Table, checkers: Mapping[str, object]) -> dict[str, DomainSettings]:
+    domains: dict[str, DomainSettings] = {}
+    for name, table in root.named_tables("domains").items():
+        settings = DomainSettings.read(table, checkers)
+        try:
+            prepared = name if name == ANY_DOMAIN else preparation.domain(name.encode())
+        except preparation.Unprepared as error:
+            root.mistakes.add(table.key, str(error))
+            continue
+        if prepared in domains:
+            root.mistakes.add(table.key, f"is the same domain as another table: {prepared}")
+        domains[prepared] = settings
+    if not domains:
+        root.mistakes.add("domains", 'no domain is served; [domains."example.org"] adds one')
+    return domains
+
+
+def _check_whole(root: Table, configuration: Configuration) -> None:
+    """What no table can tell alone."""
+    add = root.mistakes.add
+    if not (configuration.listen_extauth or configuration.listen_http):
+        add("listen", 'nothing listens; give extauth = ["unix:…"] or http = ["tcp:…"]')
+    outside = [listener.text for listener in configuration.listen_http if not listener.local]
+    if configuration.http.anonymous and outside:
+        add(
+            "http.anonymous",
+            f"is only for listeners on loopback or a Unix socket; {', '.join(outside)} is neither",
+        )
+    if configuration.listen_http and not (configuration.clients or configuration.http.anonymous):
+        add("clients", "listen.http serves nobody yet; `authbridge client new NAME` makes a client")
+    if ANY_DOMAIN not in configuration.domains:
+        for name, client in configuration.clients.items():
+            for domain in sorted(client.domains - {ANY_DOMAIN} - configuration.domains.keys()):
+                add(
+                    f"clients.{name}.domains",
+                    f'"{domain}" is not served{did_you_mean(domain, configuration.domains)}',
+                )

@@ -1,0 +1,135 @@
+"""The control socket: our own commands ask the running daemon.
+
+A JSON object on one line, answered by another; who may come is decided by the kernel's peer
+credentials: root and the daemon's own user.
+
+    {"command": "explain", "jid": "alice@example.org", "password": BASE64 or null}
+    {"jid": …, "login": {…} or null, "exists": {…}}        what `explain` returns
+    {"error": "…"}
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import os
+from dataclasses import dataclass
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IAddress
+from twisted.internet.protocol import Factory
+from twisted.logger import Logger
+from twisted.protocols.basic import LineOnlyReceiver
+from twisted.python.failure import Failure
+
+from authbridge.authenticator import Authenticator
+from authbridge.frontends import extauth, http
+from authbridge.model import Outcome, Trace
+from authbridge.secret import Secret
+
+LONGEST_LINE = 1 << 18
+
+log = Logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Explainer:
+    """Walks one login as every other is walked, and tells each step."""
+
+    authenticator: Authenticator
+    extauth: extauth.ExtauthSettings
+    deadline: float
+
+    async def explain(self, jid: str, password: Secret | None) -> dict[str, Any]:
+        """The steps, the verdicts, and what each front end would answer. Without a password only
+        whether the user exists."""
+        user, _, domain = (part.encode(errors="surrogateescape") for part in jid.rpartition("@"))
+        login = None
+        if password is not None:
+            trace = Trace()
+            outcome = await self.authenticator.check_password(
+                "explain", user, domain, password, self.deadline, trace
+            )
+            login = self._tell(outcome, trace, self.extauth.outage_auth)
+        trace = Trace()
+        outcome = await self.authenticator.user_exists(
+            "explain", user, domain, self.deadline, trace
+        )
+        exists = self._tell(outcome, trace, self.extauth.outage_isuser)
+        return {"jid": jid, "login": login, "exists": exists}
+
+    def _tell(self, outcome: Outcome, trace: Trace, outage: bytes) -> dict[str, Any]:
+        answer = http.answer_of(outcome)
+        return {
+            "steps": trace.steps,
+            "verdict": outcome.verdict.value,
+            "reason": outcome.reason.value,
+            "words": outcome.reason.words,
+            "answers": {
+                "extauth": extauth.answer_of(outcome, outage).hex(" "),
+                "http": f"{answer.status} {answer.body.decode()}",
+            },
+        }
+
+
+class ControlLine(LineOnlyReceiver):
+    """One connection of a command of ours."""
+
+    delimiter = b"\n"
+    MAX_LENGTH = LONGEST_LINE
+
+    def __init__(self, explainer: Explainer) -> None:
+        self._explainer = explainer
+
+    def connectionMade(self) -> None:
+        """Root and our own user, nobody else."""
+        transport: Any = self.transport
+        _, uid = extauth.peer(transport.socket)
+        if uid not in (0, os.geteuid()):
+            log.warn("uid {uid} may not use the control socket", uid=uid)
+            transport.loseConnection()
+
+    def lineReceived(self, line: bytes) -> None:
+        """One command."""
+        Deferred.fromCoroutine(self._obey(line)).addErrback(self._failed)
+
+    def lineLengthExceeded(self, line: bytes) -> None:
+        """Nothing of ours is as long."""
+        self._reply({"error": "the command is too long"})
+
+    async def _obey(self, line: bytes) -> None:
+        try:
+            command = json.loads(line.decode())
+            jid, encoded = command["jid"], command["password"]
+            password = None if encoded is None else Secret(base64.b64decode(encoded, validate=True))
+            known = command["command"] == "explain" and isinstance(jid, str)
+        except (ValueError, TypeError, KeyError, RecursionError, binascii.Error):
+            known = False
+        if not known:
+            self._reply({"error": "this daemon does not know the command; is it of this version?"})
+            return
+        self._reply(await self._explainer.explain(jid, password))
+
+    def _failed(self, failure: Failure) -> None:
+        log.failure("a command failed", failure)
+        self._reply({"error": "the command failed; the daemon's log says where"})
+
+    def _reply(self, reply: dict[str, Any]) -> None:
+        self.sendLine(json.dumps(reply).encode())
+        transport: Any = self.transport
+        transport.loseConnection()
+
+
+class ControlFactory(Factory):
+    """Makes the connections of the control socket."""
+
+    noisy = False
+
+    def __init__(self, explainer: Explainer) -> None:
+        self._explainer = explainer
+
+    def buildProtocol(self, addr: IAddress | None) -> ControlLine:
+        """One connection."""
+        return ControlLine(self._explainer)

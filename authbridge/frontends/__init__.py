@@ -1,0 +1,1 @@
+"""What answers a protocol: a codec of `wire` on one side, the authenticator on the other."""

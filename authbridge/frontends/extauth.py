@@ -1,0 +1,225 @@
+"""ejabberd's extauth: what its verbs mean, and the Unix socket that the connectors come to."""
+
+from __future__ import annotations
+
+import pwd
+import socket
+import struct
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from twisted.internet.interfaces import IAddress
+from twisted.internet.protocol import Factory, Protocol, connectionDone
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from authbridge.authenticator import Authenticator
+from authbridge.model import Outcome, Reason, Verdict
+from authbridge.secret import Secret
+from authbridge.settings import Table, did_you_mean
+from authbridge.wire import extauth
+from authbridge.wire.extauth import ERROR, FALSE, TRUE, FrameReader, Hello, Malformed
+
+OUTAGE_ANSWERS = {"true": TRUE, "false": FALSE, "error": ERROR}
+HEAD_START = 0.5
+"""Seconds by which the daemon gives up before the connector does, so that an answer is logged with
+its reason by who knows it."""
+MOST_UNANSWERED = 256
+"""Questions of one connector; it has 64 itself, and more are not read until some are answered."""
+
+_WRITES = {
+    "setpass": "set_password",
+    "tryregister": "register",
+    "removeuser": "remove_user",
+    "removeuser3": "remove_user",
+    "certauth": "check_certificate",
+}
+
+log = Logger()
+
+
+@dataclass(frozen=True, slots=True)
+class ExtauthSettings:
+    """[extauth]"""
+
+    users: tuple[str, ...]
+    """Local users whose connectors are served: names, or uids as strings."""
+    uids: frozenset[int]
+    """The same as numbers."""
+    deadline: float
+    """Seconds until ejabberd has its answer, whatever happens."""
+    outage_auth: bytes
+    outage_isuser: bytes
+
+    @classmethod
+    def read(cls, table: Table, deadline: float, *, serves: bool) -> ExtauthSettings:
+        """Read the table, and close it. `serves`: there is a listener, so the users must exist."""
+        users = table.texts("users", ("ejabberd",))
+        outage = table.table("on_unavailable")
+        settings = cls(
+            users=users,
+            uids=uids(users, table) if serves else frozenset(),
+            deadline=table.duration("deadline", deadline),
+            # No "true" for auth: an outage must never let anybody in.
+            outage_auth=OUTAGE_ANSWERS[outage.choice("auth", ("false", "error"), "error")],
+            outage_isuser=OUTAGE_ANSWERS[outage.choice("isuser", OUTAGE_ANSWERS, "true")],
+        )
+        outage.close()
+        table.close()
+        return settings
+
+    def hello(self, *, admitted: bool = True) -> Hello:
+        """What a connector is told of these settings."""
+        return Hello(self.deadline, self.outage_auth, self.outage_isuser, admitted=admitted)
+
+
+def uids(users: tuple[str, ...], table: Table) -> frozenset[int]:
+    """The users' uids; a name that this machine does not know is a mistake."""
+    found = set()
+    for user in users:
+        if user.isdecimal():
+            found.add(int(user))
+            continue
+        try:
+            found.add(pwd.getpwnam(user).pw_uid)
+        except KeyError:
+            names = [entry.pw_name for entry in pwd.getpwall()]
+            table.wrong("users", f'there is no local user "{user}"{did_you_mean(user, names)}')
+    return frozenset(found)
+
+
+class ExtauthFrontEnd:
+    """A request of ejabberd in, its four octets out."""
+
+    NAME = "extauth"
+
+    def __init__(self, authenticator: Authenticator, settings: ExtauthSettings) -> None:
+        self._authenticator = authenticator
+        self._terms = settings.hello()
+        self._deadline = max(settings.deadline - HEAD_START, settings.deadline / 2)
+
+    def ask(self, frame: bytes, answered: Callable[[bytes], None]) -> None:
+        """Call `answered` with the answer, exactly once, now or within the deadline."""
+        try:
+            request = extauth.parse(frame)
+        except Malformed:
+            self._authenticator.malformed(self.NAME)
+            return answered(extauth.refusal(frame))
+        if request.verb in _WRITES:
+            self._authenticator.refuse(
+                self.NAME, _WRITES[request.verb], request.user, request.domain, Reason.NOT_SUPPORTED
+            )
+            return answered(extauth.refusal(frame))
+        if request.verb == "auth":
+            outcome = self._authenticator.check_password(
+                self.NAME, request.user, request.domain, Secret(request.password), self._deadline
+            )
+            outage = self._terms.auth
+        else:
+            outcome = self._authenticator.user_exists(
+                self.NAME, request.user, request.domain, self._deadline
+            )
+            outage = self._terms.isuser
+        outcome.addCallback(lambda outcome: answered(answer_of(outcome, outage)))
+        outcome.addErrback(lambda failure: log.failure("an answer was not delivered", failure))
+
+    def outage(self, frame: bytes) -> bytes:
+        """The answer to a request that there is no time left for."""
+        return self._terms.outage(frame)
+
+
+def answer_of(outcome: Outcome, outage: bytes) -> bytes:
+    """The four octets for an outcome; `outage` is what an UNAVAILABLE one answers."""
+    match outcome.verdict:
+        case Verdict.ACCEPTED:
+            return TRUE
+        case Verdict.UNAVAILABLE:
+            return outage
+        case _:
+            return FALSE
+
+
+class ConnectorLine(Protocol):
+    """The connection of one connector (`connector`, and `wire.extauth` for what is said on it)."""
+
+    def __init__(self, front_end: ExtauthFrontEnd, settings: ExtauthSettings) -> None:
+        self._front_end = front_end
+        self._settings = settings
+        self._questions = FrameReader(head=4)
+        self._unanswered = 0
+        self._batch: list[bytes] | None = None
+        self._connected = False
+
+    def connectionMade(self) -> None:
+        """Serve the user that the kernel names, if it is one of ours."""
+        transport: Any = self.transport
+        pid, uid = peer(transport.socket)
+        self._connected = uid in self._settings.uids
+        self._write(self._settings.hello(admitted=self._connected).encode())
+        if self._connected:
+            log.info("connector {pid} of uid {uid} is here", pid=pid, uid=uid)
+        else:
+            log.warn("uid {uid} (pid {pid}) is not among [extauth].users", uid=uid, pid=pid)
+            transport.loseConnection()
+
+    def dataReceived(self, data: bytes) -> None:
+        """Questions. What is answered at once is written in one piece."""
+        if not self._connected:
+            return
+        batch: list[bytes] = []
+        self._batch = batch
+        for question in self._questions.feed(data):
+            self._unanswered += 1
+            self._ask(question)
+        self._batch = None
+        if batch:
+            self._write(b"".join(batch))
+        if self._unanswered >= MOST_UNANSWERED:
+            self._transport.pauseProducing()
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        """What is under way is finished by its deadline; its answers have nowhere to go."""
+        self._connected = False
+
+    def _ask(self, question: bytes) -> None:
+        number = question[:4]
+
+        def answered(answer: bytes) -> None:
+            self._unanswered -= 1
+            octets = number + answer[2:]
+            if self._batch is not None:
+                self._batch.append(octets)
+            elif self._connected:
+                self._write(octets)
+                if self._unanswered == MOST_UNANSWERED - 1:
+                    self._transport.resumeProducing()
+
+        self._front_end.ask(question[4:], answered)
+
+    @property
+    def _transport(self) -> Any:
+        return self.transport
+
+    def _write(self, octets: bytes) -> None:
+        self._transport.write(octets)
+
+
+def peer(sock: socket.socket) -> tuple[int, int]:
+    """pid and uid of the process at the other end of a Unix socket (unix(7), SO_PEERCRED)."""
+    octets = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
+    pid, uid, _ = struct.unpack("3i", octets)
+    return pid, uid
+
+
+class ConnectorFactory(Factory):
+    """Makes the connections of one listener."""
+
+    noisy = False
+
+    def __init__(self, front_end: ExtauthFrontEnd, settings: ExtauthSettings) -> None:
+        self._made = (front_end, settings)
+
+    def buildProtocol(self, addr: IAddress | None) -> ConnectorLine:
+        """The connection of one connector."""
+        return ConnectorLine(*self._made)

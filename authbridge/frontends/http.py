@@ -1,0 +1,280 @@
+"""`listen.http`: the XMPP servers and web back ends that ask over HTTP (`wire.httpauth`).
+
+twisted.web parses the requests; what it would do with them by default is not wanted here: its log
+of every URL (they hold passwords), its parser of parameters (lenient), bodies of any size, and a
+time limit that every octet starts anew.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from io import BytesIO
+from typing import Any
+
+from twisted.internet.interfaces import IAddress, IReactorTime
+from twisted.logger import Logger
+from twisted.web.http import HTTPChannel, HTTPFactory, Request
+from twisted.web.iweb import INonQueuedRequestFactory
+from zope.interface import provider
+
+from authbridge.authenticator import Authenticator
+from authbridge.frontends import clients
+from authbridge.frontends.clients import Client
+from authbridge.model import Outcome, Reason, Verdict
+from authbridge.secret import Secret
+from authbridge.settings import Table
+from authbridge.wire import httpauth
+
+LARGEST_BODY = 65536
+"""Octets; an URL may have 16 kB with its headers, so what is longer goes into a POST."""
+SLOWEST_REQUEST = 15.0
+"""Seconds from a request's first octet to its last, and of idleness between two."""
+RETRY_AFTER = b"5"
+"""Seconds; an outage is over when it is over, and callers should not wait for long."""
+
+log = Logger()
+
+
+@dataclass(frozen=True, slots=True)
+class HttpSettings:
+    """[http]"""
+
+    anonymous: bool
+    deadline: float
+    """Seconds."""
+
+    @classmethod
+    def read(cls, table: Table, deadline: float) -> HttpSettings:
+        """Read the table, and close it."""
+        settings = cls(table.boolean("anonymous", False), table.duration("deadline", deadline))
+        table.close()
+        return settings
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A status, a body and headers beside Content-Type and Content-Length."""
+
+    status: int
+    body: bytes
+    headers: tuple[tuple[bytes, bytes], ...] = ()
+
+
+YES = Answer(200, httpauth.TRUE)
+NO = Answer(200, httpauth.FALSE)
+CANNOT_TELL = Answer(503, b"unavailable", ((b"Retry-After", RETRY_AFTER),))
+WHO = Answer(401, b"credentials?", ((b"WWW-Authenticate", b'Basic realm="authbridge"'),))
+FORBIDDEN = Answer(403, b"this client may not ask that: see its `may` and `domains`")
+NOT_HERE = Answer(404, b"no such path")
+NOT_DONE = Answer(501, b"nobody here can do that")
+TOO_LONG = Answer(414, b"the URL or a header is longer than 16384 octets; POST takes more")
+TOO_LARGE = Answer(413, b"the body is larger than 65536 octets")
+
+
+def answer_of(outcome: Outcome) -> Answer:
+    """What a caller is told of an outcome."""
+    match outcome.verdict:
+        case Verdict.ACCEPTED:
+            return YES
+        case Verdict.UNAVAILABLE:
+            return CANNOT_TELL
+        case _:
+            return NO
+
+
+class HttpFrontEnd:
+    """What the paths of `listen.http` mean."""
+
+    NAME = "http"
+
+    def __init__(
+        self, authenticator: Authenticator, settings: HttpSettings, callers: Mapping[str, Client]
+    ) -> None:
+        self._authenticator = authenticator
+        self._settings = settings
+        self._callers = callers
+
+    def serve(self, call: Call) -> None:
+        """Answer one call, now or when the authenticator has."""
+        path, _, query = call.uri.partition(b"?")
+        prefix, _, last = path.rpartition(b"/")
+        verb = last.decode("latin-1")
+        if (
+            prefix != b"/auth"
+            or verb not in httpauth.READS | httpauth.WRITES | httpauth.UNSUPPORTED
+        ):
+            return call.answer(NOT_HERE)
+        client = self._caller(call)
+        if client is None:
+            return call.answer(WHO)
+        if verb in httpauth.UNSUPPORTED:
+            return call.answer(NOT_DONE)
+        methods = (b"GET", b"POST") if verb in httpauth.READS else (b"POST",)
+        if call.method not in methods:
+            allow = (b"Allow", b", ".join(methods))
+            return call.answer(Answer(405, b"not with this method", (allow,)))
+        if call.method == b"POST" and query:
+            return call.answer(Answer(400, b"a POST has its parameters in its body"))
+        form = query if call.method == b"GET" else call.body
+        try:
+            parameters = httpauth.parse(form, password=verb == "check_password")
+        except httpauth.BadRequest as error:
+            return call.answer(Answer(400, str(error).encode()))
+        if not client.may_ask(verb, parameters.server):
+            return call.answer(FORBIDDEN)
+        self._ask(call, verb, parameters)
+
+    def _caller(self, call: Call) -> Client | None:
+        headers = call.requestHeaders.getRawHeaders(b"Authorization", ())
+        if not headers:
+            return clients.ANONYMOUS if self._settings.anonymous else None
+        try:
+            if len(headers) > 1:
+                return None
+            return clients.find(self._callers, *httpauth.parse_basic(headers[0]))
+        except httpauth.BadRequest:
+            return None
+
+    def _ask(self, call: Call, verb: str, parameters: httpauth.Parameters) -> None:
+        user, server = parameters.user, parameters.server
+        deadline = self._settings.deadline
+        if verb in httpauth.WRITES:
+            self._authenticator.refuse(self.NAME, verb, user, server, Reason.NOT_SUPPORTED)
+            return call.answer(NOT_DONE)
+        if verb == "check_password":
+            password = Secret(parameters.password or b"")
+            outcome = self._authenticator.check_password(
+                self.NAME, user, server, password, deadline
+            )
+        else:
+            outcome = self._authenticator.user_exists(self.NAME, user, server, deadline)
+        outcome.addCallback(lambda outcome: call.answer(answer_of(outcome)))
+        outcome.addErrback(call.fail)
+
+
+@provider(INonQueuedRequestFactory)
+class Call(Request):
+    """One request. Its URI and its body may hold a password: nothing of it is logged."""
+
+    channel: Channel
+    content: BytesIO
+
+    def gotLength(self, length: int | None) -> None:
+        """Take the body into memory, if it may be as large as announced."""
+        self.content = BytesIO()
+        if length is not None and length > LARGEST_BODY:
+            self._refuse_body()
+
+    def handleContentChunk(self, data: bytes) -> None:
+        """Take a piece of the body; one of unannounced length may turn out too large."""
+        if self.content.tell() + len(data) > LARGEST_BODY:
+            self._refuse_body()
+        elif not self.channel.refused:
+            self.content.write(data)
+
+    def requestReceived(self, command: bytes, path: bytes, version: bytes) -> None:
+        """Everything is here. Nothing is parsed for us: `wire.httpauth` does that, strictly."""
+        self.method, self.uri, self.clientproto = command, path, version
+        self.body = self.content.getvalue()
+        try:
+            self.channel.front_end.serve(self)
+        except Exception:  # noqa: BLE001 - a fault of ours is an answer too, not a dead connection
+            log.failure("an HTTP call failed")
+            self.answer(CANNOT_TELL)
+
+    def answer(self, answer: Answer) -> None:
+        """Send the answer, if anybody is still there, and end the request."""
+        if self._disconnected:
+            return
+        self.setResponseCode(answer.status)
+        headers = self.responseHeaders
+        headers.setRawHeaders(b"Content-Type", [b"text/plain; charset=utf-8"])
+        headers.setRawHeaders(b"Content-Length", [b"%d" % len(answer.body)])
+        headers.setRawHeaders(b"Cache-Control", [b"no-store"])
+        for name, value in answer.headers:
+            headers.setRawHeaders(name, [value])
+        self.write(answer.body)
+        self.finish()
+
+    def fail(self, failure: Any) -> None:
+        """A fault of ours: logged without a word of the request."""
+        log.failure("an HTTP call failed", failure)
+        if not self.startedWriting:
+            self.answer(CANNOT_TELL)
+
+    def refuse(self, answer: Answer) -> None:
+        """Answer before the request is complete: there is too much of it."""
+        self.method, self.clientproto = b"-", b"HTTP/1.1"
+        self.channel.persistent = 0
+        self.responseHeaders.setRawHeaders(b"Connection", [b"close"])
+        self.answer(answer)
+
+    def _refuse_body(self) -> None:
+        if not self.channel.refused:
+            self.channel.refused = True
+            self.refuse(TOO_LARGE)
+
+
+class Channel(HTTPChannel):
+    """One connection of a caller."""
+
+    requestFactory = Call
+
+    def __init__(self, front_end: HttpFrontEnd) -> None:
+        super().__init__()
+        self.front_end = front_end
+        self.refused = False
+        self._receiving = False
+
+    def resetTimeout(self) -> None:
+        """Only a request's first octet starts its time limit, not every one."""
+        if not self._receiving:
+            self._receiving = True
+            super().resetTimeout()
+
+    def requestDone(self, request: Request) -> None:
+        """The next octet is another request's first."""
+        self._receiving = False
+        super().requestDone(request)
+
+    def dataReceived(self, data: bytes) -> None:
+        """Octets from the caller; whatever follows a refused request is not even looked at."""
+        if not self.refused:
+            super().dataReceived(data)
+
+    def lineLengthExceeded(self, line: bytes) -> None:
+        """An URL or a header of more than 16 kB."""
+        self.refused = True
+        if not self.requests:
+            self.requests.append(Call(self))
+        self.requests[-1].refuse(TOO_LONG)
+
+    def loseConnection(self) -> None:
+        """Close; whoever is still sending is read out first, or it would never see the answer."""
+        if self.refused:
+            transport: Any = self.transport
+            transport.loseWriteConnection()
+        else:
+            super().loseConnection()
+
+
+class HttpFactory(HTTPFactory):
+    """Makes the channels of one listener; has no log of URLs."""
+
+    noisy = False
+
+    def __init__(self, front_end: HttpFrontEnd, reactor: IReactorTime) -> None:
+        super().__init__(timeout=SLOWEST_REQUEST, reactor=reactor)
+        self._front_end = front_end
+
+    def buildProtocol(self, addr: IAddress | None) -> Any:
+        """A channel with our clock and time limit; HTTP/1.1 only."""
+        channel: Any = Channel(self._front_end)
+        channel.factory = self
+        channel.callLater = self.reactor.callLater
+        channel.timeOut = self.timeOut
+        return channel
+
+    def log(self, request: Request) -> None:
+        """Nothing: the URL of a call holds a password. The authenticator logs each login."""

@@ -1,0 +1,97 @@
+"""Where the daemon listens: Twisted endpoint strings, judged before anything is opened."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import re
+import socket
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+from twisted.internet.defer import Deferred
+from twisted.internet.endpoints import serverFromString
+from twisted.internet.interfaces import IListeningPort
+from twisted.internet.protocol import Factory
+
+from authbridge.settings import Table
+
+LONGEST_SOCKET_PATH = 107
+"""Octets that Linux takes as the path of a Unix socket (unix(7))."""
+
+
+@dataclass(frozen=True, slots=True)
+class Listener:
+    """One endpoint string of [listen]."""
+
+    text: str
+    kind: str
+    """Its first word: "tcp", "unix", "systemd" …"""
+    path: Path | None
+    """Of a Unix socket."""
+    local: bool
+    """Only programs of this machine reach it: a Unix socket or a loopback address."""
+
+    def listen(self, reactor: Any, factory: Factory) -> Deferred[IListeningPort]:
+        """Open it. A Unix socket is nobody else's until its mode is set."""
+        if self.path is not None:
+            remove_stale_lock(self.path)
+        before = os.umask(0o077)
+        try:
+            opening: Deferred[IListeningPort] = serverFromString(reactor, self.text).listen(factory)
+            return opening
+        finally:
+            os.umask(before)
+
+
+def read_listeners(table: Table, setting: str) -> tuple[Listener, ...]:
+    """The listeners of one front end; wrong ones are mistakes."""
+    listeners = []
+    for text in table.texts(setting, ()):
+        try:
+            listeners.append(parse(text))
+        except ValueError as error:
+            table.wrong(setting, f'"{text}": {error}')
+    return tuple(listeners)
+
+
+def parse(text: str) -> Listener:
+    """One endpoint string. Raises ValueError."""
+    try:
+        serverFromString(cast("Any", None), text)  # an endpoint keeps its reactor for later
+    except (TypeError, ValueError, KeyError, IndexError) as error:
+        raise ValueError(f"is no endpoint such as tcp:9281 or unix:/path ({error})") from None
+    kind, *rest = (re.sub(r"\\(.)", r"\1", part) for part in re.split(r"(?<!\\):", text))
+    options = dict(part.split("=", 1) for part in rest if "=" in part)
+    first = next((part for part in rest if "=" not in part), "")
+    if kind != "unix":
+        return Listener(text, kind, None, _is_loopback(options.get("interface", "")))
+    path = options.get("address", first)
+    if len(os.fsencode(path)) > LONGEST_SOCKET_PATH:
+        raise ValueError(f"a socket's path has at most {LONGEST_SOCKET_PATH} octets")
+    return Listener(text, kind, Path(path), local=True)
+
+
+def _is_loopback(interface: str) -> bool:
+    try:
+        return ipaddress.ip_address(interface).is_loopback
+    except ValueError:
+        return False
+
+
+def remove_stale_lock(path: Path) -> None:
+    """Remove the lock of a daemon that was killed, if nobody answers at its socket.
+
+    Twisted's lock names a process id; after a kill -9 another process may have that id (in a
+    container it is always 1), and the lock would look alive for ever.
+    """
+    with socket.socket(socket.AF_UNIX) as probe:
+        probe.setblocking(False)
+        try:
+            probe.connect(str(path))
+        except ConnectionRefusedError:
+            path.with_name(path.name + ".lock").unlink(missing_ok=True)
+            path.unlink(missing_ok=True)
+        except OSError:
+            pass  # no socket there, or somebody at it: Twisted finds out which

@@ -1,0 +1,172 @@
+"""What the daemon writes down: one line per login, and its own events; text or JSON, no secrets.
+
+An exception's message may hold what it choked on, so a failure is written as its type and the
+frames of its traceback, never its message, wherever in the process it was raised.
+"""
+
+from __future__ import annotations
+
+import json
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from twisted.logger import ILogObserver, Logger, LogLevel, formatEvent
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from authbridge.model import Outcome, Verdict
+from authbridge.settings import Table
+
+Write = Callable[[str], object]
+
+
+@dataclass(frozen=True, slots=True)
+class LogSettings:
+    """[log]"""
+
+    json: bool = False
+    """JSON lines instead of text."""
+    logins: str = "all"
+    """Which logins get a line: "all" or "refused" (whatever was not accepted)."""
+
+    @classmethod
+    def read(cls, table: Table) -> LogSettings:
+        """Read the table, and close it."""
+        settings = cls(
+            json=table.choice("format", ("text", "json"), "text") == "json",
+            logins=table.choice("logins", ("all", "refused"), "all"),
+        )
+        table.close()
+        return settings
+
+
+class Stamp:
+    """Moments as RFC 3339 in UTC, the part down to the second made once a second."""
+
+    def __init__(self) -> None:
+        self._second = -1
+        self._text = ""
+
+    def text(self, seconds: float) -> str:
+        """This moment, in seconds since the epoch, to the millisecond."""
+        whole = int(seconds)
+        if whole != self._second:
+            self._second = whole
+            self._text = datetime.fromtimestamp(whole, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+        return f"{self._text}.{int((seconds - whole) * 1000):03d}Z"
+
+
+class LoginLog:
+    """One line for each login: request id, front end, jid, checker, verdict, reason, ms."""
+
+    def __init__(self, settings: LogSettings, write: Write, wall: Callable[[], float]) -> None:
+        """`write` takes one line without its newline; `wall` gives seconds since the epoch."""
+        self._json = settings.json
+        self._only_refused = settings.logins == "refused"
+        self._write = write
+        self._wall = wall
+        self._stamp = Stamp()
+
+    def line(
+        self,
+        number: str,
+        front_end: str,
+        operation: str,
+        jid: str,
+        checker: str,
+        outcome: Outcome,
+        seconds: float,
+    ) -> None:
+        """Write the line of one login. `jid` is a prepared one, or "-" where it is none."""
+        verdict = outcome.verdict
+        if self._only_refused and verdict is Verdict.ACCEPTED:
+            return
+        when = self._stamp.text(self._wall())
+        # .value is a property call on an enum; _value_ is the same as an attribute.
+        verdict_text, reason_text = verdict._value_, outcome.reason._value_
+        if self._json:
+            line = json.dumps(
+                {
+                    "time": when,
+                    "event": "login",
+                    "id": number,
+                    "front_end": front_end,
+                    "operation": operation,
+                    "jid": jid,
+                    "checker": checker,
+                    "verdict": verdict_text,
+                    "reason": reason_text,
+                    "ms": round(seconds * 1000, 2),
+                }
+            )
+        else:
+            line = (
+                f"{when} login id={number} front_end={front_end} operation={operation} jid={jid} "
+                f"checker={checker} verdict={verdict_text} reason={reason_text} "
+                f"ms={seconds * 1000:.2f}"
+            )
+        self._write(line)
+
+
+@implementer(ILogObserver)
+class EventLog:
+    """Observer of Twisted's log: the daemon's own events, without what a failure may tell."""
+
+    def __init__(self, settings: LogSettings, write: Write) -> None:
+        """`write` takes one line (of text: several, where there is a traceback)."""
+        self._json = settings.json
+        self._write = write
+        self._stamp = Stamp()
+
+    def __call__(self, event: dict[str, Any]) -> None:
+        """Write one event; those of level debug are Twisted's own chatter."""
+        level = event.get("log_level", LogLevel.info)
+        if level is LogLevel.debug:
+            return
+        namespace = event.get("log_namespace", "-")
+        when = self._stamp.text(event.get("log_time", 0.0))
+        text, frames = describe(event)
+        if self._json:
+            line: dict[str, object] = {
+                "time": when,
+                "event": "log",
+                "level": level.name,
+                "namespace": namespace,
+                "text": text,
+            }
+            if frames:
+                line["traceback"] = frames
+            self._write(json.dumps(line))
+        else:
+            self._write("\n    ".join([f"{when} {level.name} [{namespace}] {text}", *frames]))
+
+
+def describe(event: dict[str, Any]) -> tuple[str, list[str]]:
+    """An event's text, and the frames of its failure, if it has one."""
+    failure: Failure | None = event.get("log_failure")
+    if failure is None:
+        return formatEvent(event).replace("\n", " "), []
+    # What the format would fill in may come from the failure; the format itself is ours.
+    text = event.get("why") or event.get("log_format") or "failure"
+    return f"{text}: {describe_type(failure.type)}", describe_frames(failure)
+
+
+def describe_type(kind: type[BaseException] | None) -> str:
+    """The name of an exception's class, with its module."""
+    return "unknown" if kind is None else f"{kind.__module__}.{kind.__qualname__}"
+
+
+def describe_frames(failure: Failure) -> list[str]:
+    """Where it was raised: file, line, function and source, without any value."""
+    return [
+        f"{frame.filename}:{frame.lineno} {frame.name}: {frame.line}"
+        for frame in traceback.extract_tb(failure.getTracebackObject())
+    ]
+
+
+def to_twisted(logger: Logger) -> Write:
+    """Login lines as events, for who logs through twistd's own --syslog or --logger."""
+    return lambda line: logger.info("{line}", line=line)

@@ -1,0 +1,138 @@
+"""The words that every part of authbridge speaks: who asks, what was found, and why.
+
+A verdict is never a bool: "no" and "cannot tell" are different answers, and a value that a caller
+may forget to compare is how a stranger gets in. The words are those of Dovecot's passdb
+(`src/auth/passdb.h`) where it has one.
+"""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass, field
+from typing import NoReturn, Protocol
+
+from authbridge.secret import Secret
+
+
+@dataclass(frozen=True, slots=True)
+class JID:
+    """A bare JID, prepared (see `preparation`): equal users are equal strings."""
+
+    local: str
+    domain: str
+
+    def __str__(self) -> str:
+        return f"{self.local}@{self.domain}"
+
+
+class Verdict(enum.Enum):
+    """What an authority says of a login, or of a user's existence."""
+
+    ACCEPTED = "accepted"
+    """The password is right; the user exists."""
+    REJECTED = "rejected"
+    """A definite no that nobody else may overrule."""
+    UNKNOWN_USER = "unknown_user"
+    """This authority does not know the user; another may."""
+    NOT_APPLICABLE = "not_applicable"
+    """This authority does not judge credentials of this kind."""
+    UNAVAILABLE = "unavailable"
+    """It cannot tell now. Never to be shown as a wrong password."""
+
+    def __bool__(self) -> NoReturn:
+        raise TypeError("a Verdict is compared, never tested for truth")
+
+
+class Reason(enum.Enum):
+    """Why: the closed set of codes that appear in the log, in `explain` and in the docs."""
+
+    PASSWORD_MATCHES = "password_matches"
+    USER_EXISTS = "user_exists"
+    PASSWORD_MISMATCH = "password_mismatch"
+    PASSWORD_BLANK = "password_blank"
+    PASSWORD_HAS_NUL = "password_has_nul"
+    USER_UNKNOWN = "user_unknown"
+    USER_MALFORMED = "user_malformed"
+    DOMAIN_UNKNOWN = "domain_unknown"
+    NO_CHECKER = "no_checker"
+    NOT_SUPPORTED = "not_supported"
+    REQUEST_MALFORMED = "request_malformed"
+    DEADLINE_PASSED = "deadline_passed"
+    OVERLOADED = "overloaded"
+    SOURCE_UNREADABLE = "source_unreadable"
+    INTERNAL_ERROR = "internal_error"
+
+    @property
+    def words(self) -> str:
+        """The same in a sentence for the administrator who reads it at midnight."""
+        return _WORDS[self]
+
+
+_WORDS = {
+    Reason.PASSWORD_MATCHES: "the password is right",
+    Reason.USER_EXISTS: "the user exists",
+    Reason.PASSWORD_MISMATCH: "the password is wrong",
+    Reason.PASSWORD_BLANK: "the password is empty or blank",
+    Reason.PASSWORD_HAS_NUL: "the password holds a NUL octet",
+    Reason.USER_UNKNOWN: "nobody asked knows this user",
+    Reason.USER_MALFORMED: "the user's name is not a valid localpart of a JID",
+    Reason.DOMAIN_UNKNOWN: 'no [domains."…"] of the configuration serves this domain',
+    Reason.NO_CHECKER: "no checker judges credentials of this kind",
+    Reason.NOT_SUPPORTED: "no checker of this domain can do that",
+    Reason.REQUEST_MALFORMED: "the request breaks the rules of its protocol",
+    Reason.DEADLINE_PASSED: "no answer came within the deadline",
+    Reason.OVERLOADED: "too many logins are waiting already",
+    Reason.SOURCE_UNREADABLE: "the users could not be read",
+    Reason.INTERNAL_ERROR: "a fault in authbridge itself; the log has its traceback",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """A verdict and its reason."""
+
+    verdict: Verdict
+    reason: Reason
+
+
+PASSWORD_MATCHES = Outcome(Verdict.ACCEPTED, Reason.PASSWORD_MATCHES)
+PASSWORD_MISMATCH = Outcome(Verdict.REJECTED, Reason.PASSWORD_MISMATCH)
+USER_EXISTS = Outcome(Verdict.ACCEPTED, Reason.USER_EXISTS)
+USER_UNKNOWN = Outcome(Verdict.UNKNOWN_USER, Reason.USER_UNKNOWN)
+
+
+def rejected(reason: Reason) -> Outcome:
+    """A definite no."""
+    return Outcome(Verdict.REJECTED, reason)
+
+
+def unavailable(reason: Reason) -> Outcome:
+    """Cannot tell."""
+    return Outcome(Verdict.UNAVAILABLE, reason)
+
+
+@dataclass(slots=True)
+class Trace:
+    """The steps of one login in words, for `explain`. Ordinary logins carry none."""
+
+    steps: list[tuple[str, str]] = field(default_factory=list)
+
+    def step(self, name: str, found: str) -> None:
+        """Add one step: what was looked at and what was found. Never a secret."""
+        self.steps.append((name, found))
+
+
+class Checker(Protocol):
+    """An authority that is asked about passwords and users.
+
+    Both methods are safe to cancel; a wrong password is a value, an outage another value, and an
+    exception a bug (logged with its traceback, counted as UNAVAILABLE).
+    """
+
+    async def check_password(self, jid: JID, password: Secret, trace: Trace | None) -> Outcome:
+        """Whether this is the user's password. The password is neither blank nor holds NUL."""
+        ...
+
+    async def user_exists(self, jid: JID, trace: Trace | None) -> Outcome:
+        """ACCEPTED where there is such a user, REJECTED or UNKNOWN_USER where there is none."""
+        ...

@@ -1,0 +1,212 @@
+"""The daemon, wired: the only module that knows all the others. `twistd -n authbridge` starts here.
+
+Listeners → front ends → authenticator → checkers; see ARCHITECTURE.md for the picture.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TextIO
+
+from twisted.application.service import MultiService
+from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.internet.interfaces import IListeningPort
+from twisted.internet.protocol import Factory
+from twisted.internet.task import deferLater
+from twisted.logger import ILogObserver, Logger
+from twisted.python import usage
+from twisted.python.components import Componentized
+from twisted.python.failure import Failure
+from twisted.python.logfile import LogFile
+
+from authbridge import config
+from authbridge.authenticator import Authenticator, Domain, NamedChecker
+from authbridge.checkers import Surroundings
+from authbridge.config import Configuration
+from authbridge.control import ControlFactory, Explainer
+from authbridge.frontends.extauth import ConnectorFactory, ExtauthFrontEnd
+from authbridge.frontends.http import HttpFactory, HttpFrontEnd
+from authbridge.listeners import Listener
+from authbridge.log import EventLog, LoginLog, Write, to_twisted
+from authbridge.settings import ConfigurationError
+from authbridge.workers import Workers
+
+HASHES_WAITING = 1000
+"""Passwords that may wait to be hashed; at 30 ms each, more would not be done in time anyway."""
+LAST_LOGINS = 2.0
+"""Seconds that logins under way have at a stop; ejabberd's are asked again at the next daemon."""
+
+log = Logger()
+
+
+@dataclass(frozen=True, slots=True)
+class House:
+    """What answers logins, without the listeners: the daemon's, and that of `--standalone`."""
+
+    authenticator: Authenticator
+    workers: Workers
+    configuration: Configuration
+
+    def extauth(self) -> ExtauthFrontEnd:
+        """The front end of ejabberd."""
+        return ExtauthFrontEnd(self.authenticator, self.configuration.extauth)
+
+    def explainer(self) -> Explainer:
+        """What `explain` asks."""
+        configuration = self.configuration
+        return Explainer(self.authenticator, configuration.extauth, configuration.deadline)
+
+
+def build(configuration: Configuration, write: Write, reactor: Any) -> House:
+    """Wire the checkers and the authenticator. `write` takes the lines of logins."""
+    workers = Workers(reactor, threads=os.cpu_count() or 1, most_waiting=HASHES_WAITING)
+    surroundings = Surroundings(clock=reactor, workers=workers)
+    checkers = {
+        name: NamedChecker(name, settings.make(surroundings))
+        for name, settings in configuration.checkers.items()
+    }
+    domains = {
+        name: Domain(
+            check=tuple(checkers[checker] for checker in settings.check),
+            exists=settings.exists
+            if isinstance(settings.exists, bool)
+            else tuple(checkers[checker] for checker in settings.exists),
+        )
+        for name, settings in configuration.domains.items()
+    }
+    login_log = LoginLog(configuration.log, write, time.time)
+    boot = os.urandom(2).hex()
+    return House(Authenticator(domains, login_log, reactor, boot), workers, configuration)
+
+
+class Daemon(MultiService):
+    """The service: opens the listeners, closes them, and lets logins under way end."""
+
+    def __init__(
+        self, house: House, reactor: Any, observer: Callable[[], ILogObserver | None] | None = None
+    ) -> None:
+        """`observer` makes the log's observer, for the application that takes this service in."""
+        super().__init__()
+        self._house = house
+        self._reactor = reactor
+        self._observer = observer
+        self._ports: list[IListeningPort] = []
+
+    def setServiceParent(self, parent: Any) -> None:
+        """twistd takes its log's observer from the application; ours knows what not to write."""
+        if self._observer is not None and isinstance(parent, Componentized):
+            observer = self._observer()
+            if observer is not None:
+                parent.setComponent(ILogObserver, observer)
+        super().setServiceParent(parent)
+
+    def privilegedStartService(self) -> None:
+        """Open the listeners, while there may still be the right to. SystemExit where one cannot
+        be opened: a daemon that serves half of what it should is found out too late."""
+        super().privilegedStartService()
+        configuration, house = self._house.configuration, self._house
+        extauth = ConnectorFactory(house.extauth(), configuration.extauth)
+        http = HttpFactory(
+            HttpFrontEnd(house.authenticator, configuration.http, configuration.clients),
+            self._reactor,
+        )
+        control = ControlFactory(house.explainer())
+        served: tuple[tuple[tuple[Listener, ...], Factory[Any]], ...] = (
+            (configuration.listen_extauth, extauth),
+            (configuration.listen_http, http),
+            (configuration.listen_control, control),
+        )
+        for listeners, factory in served:
+            for listener in listeners:
+                self._listen(listener, factory)
+
+    def startService(self) -> None:
+        """Let the work begin."""
+        super().startService()
+        self._house.workers.start()
+
+    def stopService(self) -> Deferred[None]:
+        """Take no more, finish what is under way (for a moment), and end."""
+        return Deferred.fromCoroutine(self._stop())
+
+    async def _stop(self) -> None:
+        ports, self._ports = self._ports, []
+        for port in ports:
+            await maybeDeferred(port.stopListening)
+        idle = self._house.authenticator.idle().addTimeout(LAST_LOGINS, self._reactor)
+        try:
+            await idle
+        except TimeoutError:
+            log.warn("stopping with logins under way")
+        await deferLater(self._reactor, 0)  # a turn of the reactor, to write the last answers
+        self._house.workers.stop()
+        await maybeDeferred(super().stopService)
+
+    def _listen(self, listener: Listener, factory: Factory[Any]) -> None:
+        failures: list[Failure] = []
+        # Every kind of endpoint of [listen] opens at once, or fails at once.
+        listener.listen(self._reactor, factory).addCallbacks(self._ports.append, failures.append)
+        if failures:
+            error: Any = failures[0].value
+            cause = getattr(error, "socketError", error)
+            why = getattr(cause, "strerror", None) or cause
+            raise SystemExit(f"authbridge: cannot listen on {listener.text}: {why}")
+        log.info("listening on {listener}", listener=listener.text)
+
+
+def line_writer(stream: TextIO) -> Write:
+    """Writes lines to a stream. A log that cannot be written must not keep anybody out."""
+
+    def write(line: str) -> None:
+        try:
+            stream.write(line + "\n")
+            stream.flush()
+        except OSError:
+            pass  # a full disk, or a reader that went away: there is nowhere left to say so
+
+    return write
+
+
+def harden() -> None:
+    """No core file with passwords in it; as many connections as the system lets us have."""
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+
+
+class Options(usage.Options):
+    """The flags of `twistd authbridge`, behind those of twistd itself."""
+
+    optParameters = [["config", "c", "/etc/authbridge/authbridge.toml", "The configuration file."]]
+
+
+def makeService(options: Options) -> Daemon:
+    """The service for twistd. Its log goes where twistd's flags send it, in [log]'s format."""
+    from twisted.internet import reactor
+
+    try:
+        configuration = config.load(Path(options["config"]))
+    except ConfigurationError as error:
+        raise SystemExit("\n".join(error.mistakes)) from None
+    harden()
+    twistd: Any = options.parent or {}
+    if twistd.get("logger") or twistd.get("syslog"):
+        return Daemon(build(configuration, to_twisted(log), reactor), reactor)
+    # Opened when twistd opens its own: behind the fork, as the user that it changes to.
+    opened: list[Write] = []
+
+    def write(line: str) -> None:
+        opened[0](line)
+
+    def observer() -> ILogObserver:
+        name = twistd.get("logfile") or ("-" if twistd.get("nodaemon") else "twistd.log")
+        opened.append(line_writer(sys.stdout if name == "-" else LogFile.fromFullPath(name)))
+        return EventLog(configuration.log, write)
+
+    return Daemon(build(configuration, write, reactor), reactor, observer)

@@ -1,0 +1,92 @@
+"""The HTTP contract of Prosody's mod_auth_http, MongooseIM and ejabberd-contrib: its codec.
+
+    GET  {base}/check_password?user=romeo&server=example.org&pass=pass%3aw%c3%b6rd
+    POST {base}/set_password    with the same parameters as a form
+
+Names and passwords are octets; the encoding is application/x-www-form-urlencoded, whose "+" is a
+space. A repeated or unknown parameter is refused: readers that take the first and readers that
+take the last value would see two different logins. The callers accept a login on the status 200
+and a body of exactly "true" (Prosody mod_auth_http.lua; MongooseIM ejabberd_auth_http.erl).
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from dataclasses import dataclass
+
+TRUE = b"true"
+FALSE = b"false"
+
+# What each verb takes. Callers of the MongooseIM family send "pass" always, empty where unused.
+_PARAMETERS = frozenset({b"user", b"server", b"pass"})
+READS = frozenset({"check_password", "user_exists"})
+WRITES = frozenset({"register", "set_password", "remove_user"})
+UNSUPPORTED = frozenset({"get_password", "get_certs"})
+"""Verbs of the family that cannot be served: there is no password here to be read."""
+
+_ESCAPE = re.compile(rb"%([0-9A-Fa-f]{2})")
+
+
+class BadRequest(ValueError):
+    """The request breaks the contract. The text says how, and repeats nothing of it."""
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Parameters:
+    """What a call names. `password` is None where there was none."""
+
+    user: bytes
+    server: bytes
+    password: bytes | None
+
+
+def parse(form: bytes, *, password: bool) -> Parameters:
+    """A query string or a form's body. Raises BadRequest.
+
+    `password`: whether the call needs one; a call that does not may carry one, which counts for
+    nothing.
+    """
+    found: dict[bytes, bytes] = {}
+    for pair in form.split(b"&"):
+        name, equals, value = pair.partition(b"=")
+        name = decode(name)
+        if name not in _PARAMETERS:
+            raise BadRequest("a parameter is none of user, server, pass")
+        if name in found:
+            raise BadRequest("a parameter is given twice")
+        if not equals:
+            raise BadRequest("a parameter has no value")
+        found[name] = decode(value)
+    if not found.get(b"user") or not found.get(b"server"):
+        raise BadRequest("user or server is missing")
+    if password and b"pass" not in found:
+        raise BadRequest("pass is missing")
+    return Parameters(found[b"user"], found[b"server"], found.get(b"pass"))
+
+
+def decode(text: bytes) -> bytes:
+    """The octets of one urlencoded name or value. Raises BadRequest: a "%" that is no escape."""
+    text = text.replace(b"+", b" ")
+    if b"%" not in text:
+        return text
+    decoded, escapes = _ESCAPE.subn(lambda match: bytes.fromhex(match[1].decode()), text)
+    if escapes != text.count(b"%"):
+        raise BadRequest('a "%" is not followed by two hexadecimal digits')
+    return decoded
+
+
+def parse_basic(header: bytes) -> tuple[bytes, bytes]:
+    """User and password of an Authorization header (RFC 7617). Raises BadRequest."""
+    scheme, _, credentials = header.partition(b" ")
+    if scheme.lower() != b"basic":
+        raise BadRequest("the Authorization header is not of the Basic scheme")
+    try:
+        decoded = base64.b64decode(credentials.strip(b" "), validate=True)
+    except binascii.Error:
+        raise BadRequest("the Authorization header is not base64") from None
+    user, colon, password = decoded.partition(b":")
+    if not colon:
+        raise BadRequest("the Authorization header has no colon")
+    return user, password

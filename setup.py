@@ -1,0 +1,43 @@
+"""What is installed, and what it needs. Settings of the tools are in pyproject.toml."""
+
+import re
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+here = Path(__file__).parent
+init = (here / "authbridge" / "__init__.py").read_text(encoding="utf-8")
+version = re.search(r'^__version__ = "([^"]+)"$', init, re.MULTILINE)
+assert version is not None
+
+setup(
+    name="authbridge",
+    version=version[1],
+    description="The bridge between XMPP servers and the directories and websites of their users",
+    long_description=(here / "README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    license="MIT",
+    python_requires=">=3.11",
+    packages=[*find_packages(include=["authbridge", "authbridge.*"]), "twisted.plugins"],
+    package_data={"authbridge": ["py.typed"]},
+    # Not an entry point: it starts the interpreter isolated, and in a few milliseconds.
+    scripts=["bin/authbridge-extauth"],
+    entry_points={"console_scripts": ["authbridge = authbridge.cli.main:main"]},
+    install_requires=[
+        "twisted >= 26.4, < 27",  # 26.4 mends CVE-2026-42304
+        "cryptography >= 45, < 51",  # 45 brought PHC strings of argon2id
+    ],
+    extras_require={
+        "test": [
+            "coverage[toml] >= 7.6, < 8",
+            "hypothesis >= 6.100, < 7",
+            "import-linter >= 2.1, < 3",
+            "mypy >= 1.14, < 3",
+            "mypy-zope >= 1.0.9, < 2",
+            "pytest >= 8.3, < 10",
+            "ruff >= 0.9, < 1",
+        ],
+        "bench": ["aiohttp >= 3.11, < 4"],
+    },
+    zip_safe=False,
+)

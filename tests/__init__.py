@@ -1,0 +1,1 @@
+"""Tests mirror the tree of `authbridge`; `system` has those against real servers."""

@@ -1,0 +1,184 @@
+"""The commands, as a person types them."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import stat
+import subprocess
+import sys
+
+import pytest
+
+from authbridge import __version__, password_hash
+from authbridge.cli.client import new_client
+from tests.cli.folders import ROOT, configuration, run, short_folder, write
+
+
+@pytest.fixture
+def folder():
+    folder = short_folder()
+    yield folder
+    shutil.rmtree(folder)
+
+
+def test_the_version_is_told():
+    assert run("--version").stdout.decode().strip() == f"authbridge {__version__}"
+
+
+def test_without_a_command_the_usage_is_an_error():
+    done = run()
+    assert done.returncode == 2
+    assert b"usage: authbridge" in done.stderr
+
+
+def test_a_good_configuration_is_good(folder):
+    path = str(configuration(folder))
+    done = run("check-config", path)
+    assert (done.returncode, done.stdout.decode()) == (0, f"{path} is good\n")
+    done = run("check-config", path, "--json")
+    assert json.loads(done.stdout) == {"file": path, "mistakes": []}
+
+
+def test_every_mistake_of_a_bad_one_is_named_on_a_line_of_its_own(folder):
+    path = configuration(folder)
+    write(path, path.read_text().replace("[log]", "[lgo]").replace('"users"', '"user"'))
+    done = run("check-config", str(path))
+    assert done.returncode == 2
+    lines = done.stderr.decode().splitlines()
+    assert len(lines) == 2
+    assert 'lgo: there is no such setting; did you mean "log"?' in lines
+    done = run("check-config", str(path), "--json")
+    assert done.returncode == 2
+    assert len(json.loads(done.stdout)["mistakes"]) == 2
+
+
+def test_run_refuses_a_bad_configuration_with_the_same_words(folder):
+    path = configuration(folder)
+    write(path, path.read_text().replace("[log]", "[lgo]"))
+    done = run("run", "--config", str(path))
+    assert done.returncode == 2
+    assert b"lgo: there is no such setting" in done.stderr
+
+
+def test_a_hashed_password_makes_a_line_of_a_file_of_users():
+    done = run("password", "hash", "Alice@example.org", "--password-stdin", stdin=b"wonderland\n")
+    assert done.returncode == 0
+    jid, _, phc = done.stdout.decode().strip().partition(":")
+    assert jid == "alice@example.org"
+    assert password_hash.verify(b"wonderland", phc)
+    done = run("password", "hash", "--password-stdin", "--json", stdin=b"p\xc3\xa4ss")
+    told = json.loads(done.stdout)
+    assert told["jid"] is None
+    assert password_hash.verify("päss".encode(), told["phc"])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "stdin"),
+    [
+        (["alice"], b"x\n"),
+        (["a b@example.org"], b"x\n"),
+        ([], b"\n"),
+        ([], b""),
+        ([], b"  \n"),
+        ([], b"a\0b\n"),
+    ],
+)
+def test_what_could_never_log_in_is_not_hashed(arguments, stdin):
+    done = run("password", "hash", "--password-stdin", *arguments, stdin=stdin)
+    assert (done.returncode, done.stdout) == (2, b"")
+
+
+def test_a_new_client_has_a_secret_of_its_own_and_what_to_paste(folder):
+    done = run("client", "new", "prosody", "--folder", str(folder), "--domain", "b.org")
+    assert done.returncode == 0
+    secret = (folder / "prosody").read_text().strip()
+    assert len(secret) >= 43
+    assert stat.S_IMODE((folder / "prosody").stat().st_mode) & 0o037 == 0
+    printed = done.stdout.decode()
+    assert f'http_auth_credentials = "prosody:{secret}"' in printed
+    assert f'secret_file = "{folder}/prosody"' in printed
+    assert 'domains = ["b.org"]' in printed
+    again = run("client", "new", "prosody", "--folder", str(folder))
+    assert again.returncode == 2
+    assert (folder / "prosody").read_text().strip() == secret
+
+
+def test_a_clients_stanza_is_one_that_the_configuration_takes(folder):
+    path = configuration(folder)
+    text = path.read_text()
+    done = run("client", "new", "web.1", "--folder", str(folder), "--json")
+    write(path, text + json.loads(done.stdout)["stanza"])
+    assert run("check-config", str(path)).returncode == 0
+
+
+@pytest.mark.parametrize("arguments", [["a:b"], ["x/y"], ["prosody", "--folder", "/nonexistent"]])
+def test_a_client_that_cannot_be_made_is_said_so(arguments):
+    done = run("client", "new", *arguments)
+    assert (done.returncode, done.stdout) == (2, b"")
+    assert done.stderr
+
+
+def test_a_secret_made_by_root_is_for_the_folders_group_too(folder, monkeypatch, capsys):
+    given = []
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    monkeypatch.setattr(os, "fchown", lambda fd, uid, gid: given.append((uid, gid)))
+    arguments = type("Chosen", (), {"name": "p", "folder": folder, "domain": None, "json": False})
+    assert new_client(arguments) == 0
+    assert given == [(-1, folder.stat().st_gid)]
+    assert stat.S_IMODE((folder / "p").stat().st_mode) == 0o640
+    assert "http_auth_credentials" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("jid", "password", "status", "said"),
+    [
+        ("Alice@example.org", "wonderland", 0, "Login: accepted"),
+        ("alice@example.org", "looking-glass", 1, "the password is wrong (password_mismatch)"),
+        ("bob@example.org", "wonderland", 1, "user_unknown"),
+        ("alice@example.com", "wonderland", 1, "is not"),
+        ("alice", "wonderland", 1, "domain_unknown"),
+    ],
+)
+def test_explain_walks_a_login_without_a_daemon(folder, jid, password, status, said):
+    path = str(configuration(folder))
+    done = run("explain", jid, "--config", path, "--password-stdin", stdin=f"{password}\n".encode())
+    assert done.returncode == status
+    if said != "is not":
+        assert said in done.stdout.decode()
+    assert password not in done.stdout.decode()
+    assert done.stderr == b""
+
+
+def test_explain_can_tell_json_and_needs_no_password_for_existence(folder):
+    path = str(configuration(folder))
+    done = run("explain", "alice@example.org", "--config", path, "--no-password", "--json")
+    assert done.returncode == 0
+    told = json.loads(done.stdout)
+    assert told["login"] is None
+    assert told["exists"]["reason"] == "user_exists"
+
+
+def test_explain_of_an_outage_is_3(folder):
+    """The file of users goes away between the configuration's check and the login."""
+    path = str(configuration(folder))
+    code = (
+        "import os, sys; from authbridge import config; from authbridge.cli.main import main;"
+        "users = sys.argv.pop(1); load = config.load;"
+        "config.load = lambda path: (load(path), os.unlink(users))[0];"
+        "sys.exit(main(sys.argv[1:]))"
+    )
+    command = ["explain", "alice@example.org", "--config", path, "--password-stdin"]
+    done = subprocess.run(
+        [sys.executable, "-c", code, f"{folder}/users", *command],
+        input=b"wonderland\n", capture_output=True, timeout=60, cwd=ROOT, check=False,
+    )  # fmt: skip
+    assert done.returncode == 3
+    assert b"source_unreadable" in done.stdout
+
+
+def test_explain_without_a_daemon_says_where_it_looked(folder):
+    done = run("explain", "a@b", "--control", f"{folder}/none", "--no-password")
+    assert done.returncode == 3
+    assert f"{folder}/none: No such file or directory".encode() in done.stderr

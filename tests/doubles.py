@@ -1,0 +1,112 @@
+"""Stand-ins for what a test cannot have on demand, and short ways to what it can."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable
+from typing import Any, TypeVar
+
+from twisted.internet.defer import Deferred
+from twisted.internet.task import Clock
+from twisted.python.failure import Failure
+
+from authbridge.authenticator import Authenticator, Domain, NamedChecker
+from authbridge.log import LoginLog, LogSettings
+from authbridge.model import JID, Checker, Outcome, Trace
+from authbridge.secret import Secret
+
+T = TypeVar("T")
+
+
+def now(awaitable: Awaitable[T] | Deferred[T]) -> T:
+    """The result of something that must have one already."""
+    results: list[Any] = []
+    deferred = (
+        awaitable if isinstance(awaitable, Deferred) else Deferred.fromCoroutine(awaitable)  # type: ignore[arg-type]
+    )
+    deferred.addBoth(results.append)
+    assert results, "there is no result yet"
+    if isinstance(results[0], Failure):
+        results[0].raiseException()
+    return results[0]  # type: ignore[no-any-return]
+
+
+class ScriptedChecker:
+    """Answers what it is told to, and remembers what it was asked."""
+
+    def __init__(self, answer: Outcome | Exception | Deferred[Outcome]) -> None:
+        self.answer = answer
+        self.asked: list[tuple[str, str, bytes | None]] = []
+        self.cancelled = False
+
+    async def check_password(self, jid: JID, password: Secret, trace: Trace | None) -> Outcome:
+        self.asked.append(("check_password", str(jid), password.reveal()))
+        return await self._answer(trace)
+
+    async def user_exists(self, jid: JID, trace: Trace | None) -> Outcome:
+        self.asked.append(("user_exists", str(jid), None))
+        return await self._answer(trace)
+
+    async def _answer(self, trace: Trace | None) -> Outcome:
+        if trace is not None:
+            trace.step("scripted", "was asked")
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        if not isinstance(self.answer, Deferred):
+            return self.answer
+        turn: Deferred[Outcome] = Deferred(lambda _: self.answer.cancel())  # type: ignore[union-attr]
+
+        def answered(result: Outcome | Failure) -> Outcome | Failure | None:
+            if not turn.called:
+                turn.callback(result)  # type: ignore[arg-type]
+            return None if isinstance(result, Failure) else result
+
+        self.answer.addBoth(answered)
+        return await turn
+
+
+def silent_checker() -> ScriptedChecker:
+    """A checker that never answers, but can be cancelled."""
+    checker = ScriptedChecker(Deferred())
+
+    def cancelled(deferred: Deferred[Outcome]) -> None:
+        checker.cancelled = True
+
+    checker.answer = Deferred(cancelled)
+    return checker
+
+
+class House:
+    """An authenticator with its clock and its log in the test's hands."""
+
+    def __init__(
+        self,
+        *checkers: Checker,
+        exists: tuple[Checker, ...] | bool | None = None,
+        domain: str = "example.org",
+        log: LogSettings | None = None,
+    ) -> None:
+        named = tuple(NamedChecker(f"c{n}", checker) for n, checker in enumerate(checkers))
+        if exists is None:
+            asked: tuple[NamedChecker, ...] | bool = named
+        elif isinstance(exists, bool):
+            asked = exists
+        else:
+            asked = tuple(NamedChecker(f"e{n}", checker) for n, checker in enumerate(exists))
+        self.clock = Clock()
+        self.lines: list[str] = []
+        self.authenticator = Authenticator(
+            {domain: Domain(named, asked)},
+            LoginLog(log or LogSettings(), self.lines.append, lambda: 1_700_000_000.25),
+            self.clock,
+            "boot",
+        )
+
+    def check(
+        self, user: str = "alice", password: str = "wonderland", trace: Trace | None = None
+    ) -> Deferred[Outcome]:
+        return self.authenticator.check_password(
+            "test", user.encode(), b"example.org", Secret(password.encode()), 8.0, trace
+        )
+
+    def exists(self, user: str = "alice", trace: Trace | None = None) -> Deferred[Outcome]:
+        return self.authenticator.user_exists("test", user.encode(), b"example.org", 8.0, trace)

@@ -1,0 +1,148 @@
+"""extauth on a pair of pipes."""
+
+from __future__ import annotations
+
+import os
+import select
+
+import pytest
+from twisted.internet.defer import Deferred
+from twisted.internet.error import ConnectionDone
+from twisted.internet.task import Clock
+from twisted.python.failure import Failure
+
+from authbridge import model
+from authbridge.frontends.extauth import MOST_UNANSWERED, ExtauthFrontEnd, ExtauthSettings
+from authbridge.frontends.stdio import LAST_WORDS, Pipe
+from authbridge.wire.extauth import ERROR, FALSE, TRUE
+from tests.doubles import House, ScriptedChecker
+
+AUTH = b"\0\x1eauth:alice:example.org:builder"
+
+
+class Reactor(Clock):
+    """A clock with readers, that notices when it is stopped."""
+
+    def __init__(self):
+        super().__init__()
+        self.running = True
+        self.readers = set()
+
+    def addReader(self, reader):
+        self.readers.add(reader)
+
+    def removeReader(self, reader):
+        self.readers.discard(reader)
+
+    def stop(self):
+        self.running = False
+
+
+class Standalone:
+    def __init__(self, checker):
+        stdin, self.requests = os.pipe()
+        self.answers, stdout = os.pipe()
+        self.fds = {stdin, stdout, self.requests, self.answers}
+        self.reactor = Reactor()
+        self.house = House(checker)
+        settings = ExtauthSettings((), frozenset(), 8.0, ERROR, TRUE)
+        front_end = ExtauthFrontEnd(self.house.authenticator, settings)
+        self.pipe = Pipe(front_end, stdin, stdout, self.reactor)
+        self.pipe.start()
+        assert (self.pipe.fileno(), self.pipe.logPrefix()) == (stdin, "extauth")
+
+    def ask(self, octets):
+        os.write(self.requests, octets)
+        self.pipe.doRead()
+
+    def answered(self):
+        if select.select([self.answers], [], [], 0)[0]:
+            return os.read(self.answers, 65536)
+        return b""
+
+    def close(self, *fds):
+        for fd in fds or set(self.fds):
+            os.close(fd)
+            self.fds.discard(fd)
+
+
+@pytest.fixture
+def make():
+    made = []
+
+    def make(checker):
+        made.append(Standalone(checker))
+        return made[-1]
+
+    yield make
+    for standalone in made:
+        standalone.close()
+
+
+def test_a_request_has_its_answer_however_it_comes(make):
+    one = make(ScriptedChecker(model.PASSWORD_MATCHES))
+    for octet in AUTH:
+        assert one.answered() == b""
+        one.ask(bytes([octet]))
+    assert one.answered() == TRUE
+
+
+def test_answers_keep_the_order_of_the_requests(make):
+    one = make(ScriptedChecker(waiting := Deferred()))
+    one.ask(AUTH + b"\0\x0dtryregister:x")
+    assert one.answered() == b""
+    waiting.callback(model.PASSWORD_MATCHES)
+    assert one.answered() == TRUE + FALSE
+
+
+def test_an_answer_that_takes_time_is_written_when_it_is_there(make):
+    one = make(ScriptedChecker(waiting := Deferred()))
+    one.ask(AUTH)
+    assert one.answered() == b""
+    waiting.callback(model.PASSWORD_MATCHES)
+    assert one.answered() == TRUE
+
+
+def test_it_ends_with_its_input(make):
+    one = make(ScriptedChecker(model.PASSWORD_MATCHES))
+    one.close(one.requests)
+    one.pipe.doRead()
+    assert not one.reactor.running
+    one.pipe.connectionLost(Failure(ConnectionDone()))
+
+
+def test_owed_answers_are_written_before_the_end(make):
+    one = make(ScriptedChecker(waiting := Deferred()))
+    one.ask(AUTH)
+    one.close(one.requests)
+    one.pipe.doRead()
+    assert one.reactor.running
+    waiting.callback(model.PASSWORD_MATCHES)
+    assert one.answered() == TRUE
+    assert not one.reactor.running
+
+
+def test_it_does_not_wait_longer_than_a_moment_for_them(make):
+    one = make(ScriptedChecker(Deferred()))
+    one.ask(AUTH)
+    one.close(one.requests)
+    one.pipe.doRead()
+    one.reactor.advance(LAST_WORDS)
+    assert not one.reactor.running
+    assert one.answered() == ERROR
+
+
+def test_it_ends_when_nobody_reads_the_answers(make):
+    one = make(ScriptedChecker(model.PASSWORD_MATCHES))
+    one.close(one.answers)
+    one.ask(AUTH)
+    assert not one.reactor.running
+
+
+def test_it_stops_reading_while_too_much_is_unanswered(make):
+    one = make(ScriptedChecker(waiting := Deferred()))
+    one.ask(AUTH * MOST_UNANSWERED)
+    assert one.reactor.readers == set()
+    waiting.callback(model.PASSWORD_MATCHES)
+    assert one.reactor.readers == {one.pipe}
+    assert one.answered() == TRUE * MOST_UNANSWERED

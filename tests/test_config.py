@@ -1,0 +1,209 @@
+"""The configuration as a whole."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from authbridge import config, password_hash
+from authbridge.settings import ConfigurationError
+
+ME = pwd.getpwuid(os.geteuid()).pw_name
+HASH = password_hash.make(b"wonderland", password_hash.Cost(8, 1, 1))
+MANUAL = Path(__file__).parent.parent / "conf" / "authbridge.toml"
+
+GOOD = f"""
+[listen]
+extauth = ["unix:/tmp/x/extauth.sock:mode=660"]
+http = ["tcp:9281:interface=127.0.0.1"]
+control = ["unix:/tmp/x/control.sock:mode=600"]
+[extauth]
+users = ["{ME}"]
+[clients.prosody]
+secret_file = "secret"
+may = ["check_password"]
+domains = ["example.org"]
+[domains."example.org"]
+check = ["local"]
+[domains."Example.NET"]
+check = ["local"]
+exists = "always"
+[checkers.local]
+kind = "file"
+path = "users"
+"""
+
+
+@pytest.fixture
+def folder(tmp_path):
+    for name, content in (("secret", "through-the-glass"), ("users", f"alice@example.org:{HASH}")):
+        (tmp_path / name).write_text(content)
+        (tmp_path / name).chmod(0o600)
+    return tmp_path
+
+
+def load(folder, text):
+    path = folder / "authbridge.toml"
+    path.write_text(text)
+    return config.load(path)
+
+
+def mistakes(folder, text):
+    with pytest.raises(ConfigurationError) as raised:
+        load(folder, text)
+    return list(raised.value.mistakes)
+
+
+def test_a_good_configuration_is_composed(folder):
+    read = load(folder, GOOD)
+    assert read.deadline == read.extauth.deadline == read.http.deadline == 8
+    assert read.extauth.uids == {os.geteuid()}
+    assert read.clients["prosody"].secret.matches(b"through-the-glass")
+    assert read.domains["example.org"] == config.DomainSettings(("local",), ("local",))
+    assert read.domains["example.net"] == config.DomainSettings(("local",), True)
+    assert read.checkers["local"].settings.path == folder / "users"
+    assert "through-the-glass" not in repr(read)
+
+
+def test_each_front_end_may_have_its_own_deadline(folder):
+    text = GOOD.replace(
+        "[extauth]", '[authbridge]\ndeadline = "5s"\n[http]\ndeadline = "2s"\n[extauth]'
+    )
+    read = load(folder, text)
+    assert (read.deadline, read.extauth.deadline, read.http.deadline) == (5, 5, 2)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "mistake"),
+    [
+        ("[listen]", "[listne]", "listne: there is no such setting; did you mean \"listen\"?"),
+        ('["local"]\n[domains', '["locl"]\n[domains', 'no [checkers.locl]; did you mean "local"?'),
+        ('kind = "file"', 'kind = "fiel"', 'there is no kind "fiel"; did you mean "file"?'),
+        ('kind = "file"', 'kind = "no.such.module"', "kind: no.such.module cannot be imported"),
+        ('kind = "file"', "", "checkers.local.kind: is missing"),
+        ('"users"', '"user"', "checkers.local.path: "),
+        ('"secret"', '"secre"', "clients.prosody.secret_file: "),
+        ('"always"', '"allways"', 'exists: "allways" is not known; did you mean "always"?'),
+        ('"always"', '["nobody"]', "exists: there is no [checkers.nobody]"),
+        ('check = ["local"]\nexists', "check = []\nexists", "check: names no checker"),
+        ('["example.org"]', '["example.com"]', "\"example.com\" is not served"),
+        ('"Example.NET"', '"EXAMPLE.org"', "is the same domain as another table: example.org"),
+        ('"Example.NET"', '"a b"', 'domains."a b": the domain is not a host name'),
+        ("unix:/tmp/x/control.sock:mode=600", "tcp:1", '"tcp:1" must be a Unix socket'),
+        ("[extauth]", "[http]\nanonymous = true\n[extauth]", None),
+        (":interface=127.0.0.1", ":interface=0.0.0.0", None),
+    ],
+)  # fmt: skip
+def test_a_mistake_is_one_line_with_its_key(folder, old, new, mistake):
+    assert old in GOOD
+    text = GOOD.replace(old, new)
+    if mistake is None:
+        load(folder, text)
+        return
+    found = mistakes(folder, text)
+    assert any(mistake in line for line in found), found
+    if old != "[listen]":
+        assert len(found) == 1, found
+
+
+def test_all_mistakes_are_reported_at_once(folder):
+    text = (
+        GOOD.replace('"secret"', '"secre"').replace('"users"', '"user"') + "\n[log]\nformat = 3\n"
+    )
+    assert len(mistakes(folder, text)) == 3
+
+
+def test_anonymous_callers_are_for_loopback_alone(folder):
+    text = GOOD.replace(":interface=127.0.0.1", "") + "\n[http]\nanonymous = true\n"
+    (line,) = mistakes(folder, text)
+    assert line.startswith("http.anonymous: is only for listeners on loopback")
+
+
+def test_a_configuration_that_serves_nobody_is_a_mistake(folder):
+    found = mistakes(folder, "")
+    assert [line.partition(":")[0] for line in found] == ["domains", "listen"]
+    text = GOOD[: GOOD.index("[clients")] + GOOD[GOOD.index("[domains") :]
+    assert mistakes(folder, text)[0].startswith("clients: listen.http serves nobody yet")
+
+
+def test_a_star_serves_the_domains_of_any_client(folder):
+    load(
+        folder,
+        GOOD.replace('"example.org"]\ncheck', '"*"]\ncheck').replace(
+            '["example.org"]', '["any.test"]'
+        ),
+    )
+
+
+def test_a_file_that_cannot_be_read_is_said_so(folder):
+    for text, said in ((b"a = ", "is not TOML"), (b"\xff", "is not UTF-8")):
+        (folder / "c").write_bytes(text)
+        with pytest.raises(ConfigurationError, match=said):
+            config.load(folder / "c")
+    with pytest.raises(ConfigurationError, match="No such file"):
+        config.load(folder / "nowhere")
+
+
+def manual(folder) -> str:
+    """conf/authbridge.toml with its paths and its user made those of this test."""
+    for name in ("clients/prosody", "users"):
+        path = folder / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("secret" if name != "users" else f"alice@example.org:{HASH}")
+        path.chmod(0o600)
+    text = MANUAL.read_text(encoding="utf-8").replace("/etc/authbridge", str(folder))
+    return text.replace('#users = ["ejabberd"]', f'users = ["{ME}"]')
+
+
+def switched_on(text: str) -> str:
+    """Every setting that the manual has commented out, as a setting."""
+    return re.sub(r"^#(?=[a-z_]+\s*=|\[)", "", text, flags=re.MULTILINE)
+
+
+def test_the_manual_loads_as_shipped(folder):
+    load(folder, manual(folder))
+
+
+def test_the_manual_loads_with_every_setting_switched_on(folder):
+    load(folder, switched_on(manual(folder)))
+
+
+def test_the_manuals_commented_settings_are_the_defaults(folder):
+    shipped, full = manual(folder), switched_on(manual(folder))
+    assert full.count("\n#") < shipped.count("\n#")
+    as_shipped, as_full = load(folder, shipped), load(folder, full)
+    assert as_shipped.extauth == as_full.extauth
+    assert as_shipped.http == as_full.http
+    assert as_shipped.log == as_full.log
+    assert as_shipped.deadline == as_full.deadline
+
+
+def test_the_manual_names_every_setting(folder):
+    """Whatever a module asks for is in the manual, and the other way round (unknown keys fail)."""
+    asked: set[str] = set()
+
+    class Recording(config.Table):
+        def _read(self, setting, *rest):
+            asked.add(setting)
+            return super()._read(setting, *rest)
+
+        def table(self, setting):
+            read = super().table(setting)
+            read.__class__ = Recording
+            return read
+
+    data = tomllib.loads(switched_on(manual(folder)))
+    config._read(Recording(data, "", config.Mistakes(), folder))
+
+    def keys(table):
+        for key, value in table.items():
+            yield key
+            if isinstance(value, dict):
+                yield from keys(value)
+
+    assert asked <= set(keys(data)) | {"path"}

@@ -1,0 +1,106 @@
+"""The log: one form, two formats, no secrets."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from twisted.logger import Logger, LogLevel
+from twisted.python import log as legacy
+from twisted.python.failure import Failure
+
+from authbridge import log, model
+from authbridge.log import EventLog, LoginLog, LogSettings, Stamp, describe_type, to_twisted
+from authbridge.settings import Mistakes, Table
+
+JSON = LogSettings(json=True)
+
+
+def raised(message="wonderland") -> Failure:
+    try:
+        raise ValueError(message)
+    except ValueError:
+        return Failure()
+
+
+@pytest.fixture
+def lines():
+    return []
+
+
+def test_a_moment_is_written_in_utc_to_the_millisecond():
+    stamp = Stamp()
+    assert stamp.text(0.9996) == "1970-01-01T00:00:00.999Z"
+    assert stamp.text(1.0) == "1970-01-01T00:00:01.000Z"
+    assert stamp.text(1.5) == "1970-01-01T00:00:01.500Z"
+
+
+def test_a_login_in_json_has_the_same_parts(lines):
+    login_log = LoginLog(JSON, lines.append, lambda: 0.0)
+    login_log.line("i-1", "extauth", "check_password", "ç@e", "c", model.PASSWORD_MISMATCH, 0.00123)
+    assert json.loads(lines[0]) == {
+        "time": "1970-01-01T00:00:00.000Z",
+        "event": "login",
+        "id": "i-1",
+        "front_end": "extauth",
+        "operation": "check_password",
+        "jid": "ç@e",
+        "checker": "c",
+        "verdict": "rejected",
+        "reason": "password_mismatch",
+        "ms": 1.23,
+    }
+
+
+@pytest.mark.parametrize("settings", [LogSettings(), JSON])
+def test_a_failure_is_written_without_its_message(lines, settings):
+    observer = EventLog(settings, lines.append)
+    Logger(observer=observer).failure("asking {who}", raised(), who="wonderland")
+    assert "wonderland" not in lines[0]
+    assert "builtins.ValueError" in lines[0]
+    assert "test_log.py" in lines[0]
+    assert "asking" in lines[0]
+
+
+def test_an_unhandled_error_of_twisted_is_written_the_same_way(lines):
+    publisher = legacy.LogPublisher()
+    publisher.addObserver(lambda event: None)
+    observer = EventLog(LogSettings(), lines.append)
+    observer(
+        {"log_level": LogLevel.critical, "log_failure": raised(), "why": "Unhandled", "isError": 1}
+    )
+    observer({"log_level": LogLevel.critical, "log_failure": raised()})
+    assert all("wonderland" not in line for line in lines)
+    assert "Unhandled: builtins.ValueError" in lines[0]
+    assert "failure: builtins.ValueError" in lines[1]
+    assert describe_type(None) == "unknown"
+
+
+def test_an_event_is_one_line_with_its_level_and_origin(lines):
+    observer = EventLog(LogSettings(), lines.append)
+    Logger("here", observer=observer).info("read {n}\nusers", n=3)
+    assert lines[0].endswith(" info [here] read 3 users")
+    EventLog(JSON, lines.append)({"log_format": "x", "log_time": 0.0})
+    assert json.loads(lines[1]) == {
+        "time": "1970-01-01T00:00:00.000Z", "event": "log", "level": "info", "namespace": "-",
+        "text": "x",
+    }  # fmt: skip
+
+
+def test_debug_is_not_written(lines):
+    Logger(observer=EventLog(LogSettings(), lines.append)).debug("x")
+    assert lines == []
+
+
+def test_a_line_can_go_to_twisteds_own_log():
+    events = []
+    to_twisted(Logger("here", observer=events.append))("a {b}")
+    assert events[0]["line"] == "a {b}"
+    assert log.describe(events[0])[0] == "a {b}"
+
+
+def test_the_settings_are_read(tmp_path):
+    mistakes = Mistakes()
+    table = Table({"format": "json", "logins": "refused"}, "log", mistakes, tmp_path)
+    assert LogSettings.read(table) == LogSettings(json=True, logins="refused")
+    mistakes.check()

@@ -1,0 +1,88 @@
+"""One account is one string."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from authbridge import preparation
+from authbridge.model import JID
+from authbridge.preparation import Unprepared
+
+
+@pytest.mark.parametrize(
+    ("given", "prepared"),
+    [
+        ("alice", "alice"),
+        ("ALICE", "alice"),
+        ("Çelik", "çelik"),
+        ("ａlice", "alice"),  # full width
+        ("al\u00adice", "alice"),  # soft hyphen
+        ("straße", "strasse"),
+        ("o\\27brien", "o\\27brien"),  # an escaped JID stays escaped
+        ("a.b-c_9", "a.b-c_9"),
+    ],
+)
+def test_a_user_has_one_form(given, prepared):
+    assert preparation.local(given.encode()) == prepared
+
+
+@pytest.mark.parametrize(
+    "octets",
+    [b"", b"a b", b"a@b", b"a/b", b"a:b", b"a'b", b'a"b', b"a<b", b"a>b", b"a&b", b"a\0b", b"a\nb",
+     b"\xff", b"a" * 1024, "\u00ad".encode(), "\u0627a".encode(), b"\xed\xa0\x80",
+     "ﷺ".encode() * 300],
+)  # fmt: skip
+def test_what_is_no_user_is_refused(octets):
+    with pytest.raises(Unprepared):
+        preparation.local(octets)
+
+
+@pytest.mark.parametrize(
+    ("given", "prepared"),
+    [
+        ("example.org", "example.org"),
+        ("Example.ORG", "example.org"),
+        ("example.org.", "example.org"),
+        ("xn--bcher-kva.example", "bücher.example"),
+        ("BÜCHER.example", "bücher.example"),
+        ("localhost", "localhost"),
+        ("192.0.2.1", "192.0.2.1"),
+    ],
+)
+def test_a_domain_has_one_form(given, prepared):
+    assert preparation.domain(given.encode()) == prepared
+
+
+@pytest.mark.parametrize(
+    "octets",
+    [b"", b".", b"a..b", b"-a", b"a-", b"a b", b"a@b", b"a/b", b"[::1]", b"\xff", b"a" * 1024,
+     b"xn--\xc3\xa9", b"a_b"],
+)  # fmt: skip
+def test_what_is_no_domain_is_refused(octets):
+    with pytest.raises(Unprepared):
+        preparation.domain(octets)
+
+
+def test_a_refusal_never_repeats_what_was_given():
+    with pytest.raises(Unprepared) as raised:
+        preparation.local(b"wonder land")
+    assert "land" not in str(raised.value)
+
+
+@given(st.one_of(st.binary(max_size=60), st.text(max_size=30).map(str.encode)))
+def test_preparing_gives_a_form_that_stays_or_one_error(octets):
+    for prepare in (preparation.local, preparation.domain):
+        try:
+            prepared = prepare(octets)
+        except Unprepared:
+            continue
+        assert prepare(prepared.encode()) == prepared
+
+
+def test_a_jid_is_split_at_its_last_at():
+    assert preparation.jid("Alice@Example.org") == JID("alice", "example.org")
+    for text in ("alice", "@example.org", "alice@", "a@b@example.org", "\udcff@example.org"):
+        with pytest.raises(Unprepared):
+            preparation.jid(text)

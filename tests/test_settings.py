@@ -1,0 +1,144 @@
+"""Reading settings: every mistake, with its key."""
+
+from __future__ import annotations
+
+import pytest
+
+from authbridge.settings import ConfigurationError, Mistakes, Table, did_you_mean
+
+
+@pytest.fixture
+def mistakes():
+    return Mistakes()
+
+
+@pytest.fixture
+def table(mistakes, tmp_path):
+    return lambda data: Table(data, "a.b", mistakes, tmp_path)
+
+
+def test_values_are_read_and_defaults_taken(table, mistakes, tmp_path):
+    read = table(
+        {"t": "x", "b": True, "d": "90s", "l": ["a", "b"], "c": "two", "p": "f", "s": {"x": 1}}
+    )
+    assert read.text("t") == "x"
+    assert read.text("other", "default") == "default"
+    assert read.boolean("b", False) is True
+    assert read.boolean("nb", True) is True
+    assert read.duration("d", 1) == 90
+    assert read.texts("l") == ("a", "b")
+    assert read.texts("nl", ()) == ()
+    assert read.choice("c", ["one", "two"], "one") == "two"
+    assert read.path("p") == tmp_path / "f"
+    assert "x" in read.table("s")
+    assert "y" not in read.table("ns")
+    read.close()
+    mistakes.check()
+
+
+@pytest.mark.parametrize(
+    ("given", "seconds"),
+    [
+        ("250ms", 0.25),
+        ("90s", 90),
+        ("1.5m", 90),
+        ("12h", 43200),
+        ("7d", 604800),
+        (5, 5),
+        (0.5, 0.5),
+    ],
+)
+def test_durations_have_units(table, given, seconds):
+    assert table({"d": given}).duration("d", 1) == seconds
+
+
+@pytest.mark.parametrize(
+    "given", ["", "90", "s", "-1s", "1 s", "0s", 0, -1, True, ["1s"], "99999d", float("nan")]
+)
+def test_what_is_no_duration_is_a_mistake(table, mistakes, given):
+    table({"d": given}).duration("d", 1)
+    assert list(mistakes) == ['a.b.d: should be a duration such as "90s" or "15m"']
+
+
+@pytest.mark.parametrize(
+    "read",
+    [
+        lambda t: t.text("k"),
+        lambda t: t.boolean("k", True),
+        lambda t: t.texts("k"),
+        lambda t: t.table("k"),
+    ],
+)
+@pytest.mark.parametrize("value", [17, "", [1], [""], ["a", "a"], 1.5])
+def test_a_value_of_the_wrong_kind_is_a_mistake(table, mistakes, read, value):
+    read(table({"k": value}))
+    assert [line.startswith("a.b.k: should be ") for line in mistakes] == [True]
+
+
+def test_a_missing_setting_is_a_mistake(table, mistakes):
+    assert table({}).text("k") == ""
+    assert list(mistakes) == ['a.b.k: is missing; a string, as in "…"']
+
+
+def test_an_unknown_setting_is_named_with_the_nearest(table, mistakes):
+    read = table({"deadlin": 1, "Xyz q": 2})
+    read.duration("deadline", 1)
+    read.close()
+    assert list(mistakes) == [
+        'a.b.deadlin: there is no such setting; did you mean "deadline"?',
+        'a.b."Xyz q": there is no such setting; there is "deadline"',
+    ]
+
+
+def test_a_wrong_choice_is_named_with_the_nearest(table, mistakes):
+    assert table({"k": "jsn"}).choice("k", ["json", "text"], "text") == "text"
+    assert list(mistakes) == ['a.b.k: "jsn" is not known; did you mean "json"?']
+    assert did_you_mean("x", []) == ""
+
+
+def test_all_mistakes_come_at_once(mistakes):
+    mistakes.add("a", "1")
+    mistakes.add("", "2")
+    with pytest.raises(ConfigurationError) as raised:
+        mistakes.check()
+    assert raised.value.mistakes == ("a: 1", "2")
+
+
+def secret(tmp_path, content, mode):
+    path = tmp_path / "secret"
+    path.write_bytes(content)
+    path.chmod(mode)
+    return path
+
+
+@pytest.mark.parametrize("mode", [0o600, 0o640, 0o400])
+def test_a_secret_is_the_content_of_a_private_file(table, mistakes, tmp_path, mode):
+    secret(tmp_path, b"wonderland\r\n", mode)
+    read = table({"secret_file": "secret"}).secret_file("secret_file")
+    mistakes.check()
+    assert read.matches(b"wonderland")
+
+
+@pytest.mark.parametrize("mode", [0o644, 0o604, 0o602, 0o620, 0o666])
+def test_a_secret_that_others_may_read_or_change_is_refused(table, mistakes, tmp_path, mode):
+    secret(tmp_path, b"wonderland", mode)
+    table({"secret_file": "secret"}).secret_file("secret_file")
+    (line,) = mistakes
+    assert f"is open to others (mode {mode:o}); chmod 640" in line
+    assert "wonderland" not in line
+
+
+@pytest.mark.parametrize("content", [b"", b"\n", b" \n"])
+def test_an_empty_secret_is_refused(table, mistakes, tmp_path, content):
+    secret(tmp_path, content, 0o600)
+    table({"secret_file": "secret"}).secret_file("secret_file")
+    assert "is empty" in next(iter(mistakes))
+
+
+def test_a_secret_that_is_not_there_is_one_mistake(table, mistakes, tmp_path):
+    table({"secret_file": "nowhere"}).secret_file("secret_file")
+    assert list(mistakes) == [f"a.b.secret_file: {tmp_path}/nowhere: No such file or directory"]
+    table({"secret_file": "."}).secret_file("secret_file")
+    assert "is not a file" in list(mistakes)[1]
+    table({}).secret_file("secret_file")
+    assert len(list(mistakes)) == 3
