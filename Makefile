@@ -34,7 +34,7 @@ unit: $(VENV)/tools
 	$(BIN)/coverage report
 
 torture: $(VENV)/tools
-	$(BIN)/python -m tests.torture.frames
+	$(BIN)/python -m tests.fuzz.frames
 
 bench: $(VENV)/tools
 	$(BIN)/python -m pip install --quiet '.[bench]'

@@ -147,10 +147,13 @@ class EventLog:
 def describe(event: dict[str, Any]) -> tuple[str, list[str]]:
     """An event's text, and the frames of its failure, if it has one."""
     failure: Failure | None = event.get("log_failure")
+    text = event.get("log_format") or "failure"
+    if failure is None:
+        failure = event.get("failure")  # of twisted.python.log.err; the message is in its text
+        text = event.get("why") or "unhandled error"
     if failure is None:
         return formatEvent(event).replace("\n", " "), []
-    # What the format would fill in may come from the failure; the format itself is ours.
-    text = event.get("why") or event.get("log_format") or "failure"
+    # Without what would be filled in: it may come from the failure.
     return f"{text}: {describe_type(failure.type)}", describe_frames(failure)
 
 

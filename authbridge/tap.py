@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import resource
 import sys
+import syslog
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -175,9 +176,12 @@ def line_writer(stream: TextIO) -> Write:
 
 def harden() -> None:
     """No core file with passwords in it; as many connections as the system lets us have."""
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    try:
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    except OSError as error:  # a sandbox that has set its own
+        log.warn("limits stay as they are: {error}", error=error.strerror)
 
 
 class Options(usage.Options):
@@ -196,7 +200,7 @@ def makeService(options: Options) -> Daemon:
         raise SystemExit("\n".join(error.mistakes)) from None
     harden()
     twistd: Any = options.parent or {}
-    if twistd.get("logger") or twistd.get("syslog"):
+    if twistd.get("logger"):  # somebody's own observer: what it writes is its own affair
         return Daemon(build(configuration, to_twisted(log), reactor), reactor)
     # Opened when twistd opens its own: behind the fork, as the user that it changes to.
     opened: list[Write] = []
@@ -205,6 +209,10 @@ def makeService(options: Options) -> Daemon:
         opened[0](line)
 
     def observer() -> ILogObserver:
+        if twistd.get("syslog"):
+            syslog.openlog(twistd.get("prefix") or "authbridge", 0, syslog.LOG_DAEMON)
+            opened.append(syslog.syslog)
+            return EventLog(configuration.log, write)
         name = twistd.get("logfile") or ("-" if twistd.get("nodaemon") else "twistd.log")
         opened.append(line_writer(sys.stdout if name == "-" else LogFile.fromFullPath(name)))
         return EventLog(configuration.log, write)

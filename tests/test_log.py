@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from twisted.logger import Logger, LogLevel
+from twisted.logger import Logger, globalLogPublisher
 from twisted.python import log as legacy
 from twisted.python.failure import Failure
 
@@ -62,17 +62,17 @@ def test_a_failure_is_written_without_its_message(lines, settings):
     assert "asking" in lines[0]
 
 
-def test_an_unhandled_error_of_twisted_is_written_the_same_way(lines):
-    publisher = legacy.LogPublisher()
-    publisher.addObserver(lambda event: None)
+def test_what_twisted_itself_logs_of_a_failure_is_written_the_same_way(lines):
     observer = EventLog(LogSettings(), lines.append)
-    observer(
-        {"log_level": LogLevel.critical, "log_failure": raised(), "why": "Unhandled", "isError": 1}
-    )
-    observer({"log_level": LogLevel.critical, "log_failure": raised()})
+    globalLogPublisher.addObserver(observer)
+    try:
+        legacy.err(raised())
+        legacy.err(raised(), "reading")
+    finally:
+        globalLogPublisher.removeObserver(observer)
     assert all("wonderland" not in line for line in lines)
-    assert "Unhandled: builtins.ValueError" in lines[0]
-    assert "failure: builtins.ValueError" in lines[1]
+    assert "critical [log_legacy] unhandled error: builtins.ValueError" in lines[0]
+    assert "reading: builtins.ValueError" in lines[1]
     assert describe_type(None) == "unknown"
 
 

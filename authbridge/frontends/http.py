@@ -14,7 +14,8 @@ from typing import Any
 
 from twisted.internet.interfaces import IAddress, IReactorTime
 from twisted.logger import Logger
-from twisted.web.http import HTTPChannel, HTTPFactory, Request
+from twisted.python.failure import Failure
+from twisted.web.http import RESPONSES, HTTPChannel, HTTPFactory, Request
 from twisted.web.iweb import INonQueuedRequestFactory
 from zope.interface import provider
 
@@ -164,13 +165,15 @@ class Call(Request):
         """Take the body into memory, if it may be as large as announced."""
         self.content = BytesIO()
         if length is not None and length > LARGEST_BODY:
-            self._refuse_body()
+            self.channel.refuse(TOO_LARGE)
 
     def handleContentChunk(self, data: bytes) -> None:
         """Take a piece of the body; one of unannounced length may turn out too large."""
+        if self.channel.refused:
+            return
         if self.content.tell() + len(data) > LARGEST_BODY:
-            self._refuse_body()
-        elif not self.channel.refused:
+            self.channel.refuse(TOO_LARGE)
+        else:
             self.content.write(data)
 
     def requestReceived(self, command: bytes, path: bytes, version: bytes) -> None:
@@ -180,8 +183,7 @@ class Call(Request):
         try:
             self.channel.front_end.serve(self)
         except Exception:  # noqa: BLE001 - a fault of ours is an answer too, not a dead connection
-            log.failure("an HTTP call failed")
-            self.answer(CANNOT_TELL)
+            self.fail(Failure())
 
     def answer(self, answer: Answer) -> None:
         """Send the answer, if anybody is still there, and end the request."""
@@ -197,23 +199,11 @@ class Call(Request):
         self.write(answer.body)
         self.finish()
 
-    def fail(self, failure: Any) -> None:
+    def fail(self, failure: Failure) -> None:
         """A fault of ours: logged without a word of the request."""
         log.failure("an HTTP call failed", failure)
         if not self.startedWriting:
             self.answer(CANNOT_TELL)
-
-    def refuse(self, answer: Answer) -> None:
-        """Answer before the request is complete: there is too much of it."""
-        self.method, self.clientproto = b"-", b"HTTP/1.1"
-        self.channel.persistent = 0
-        self.responseHeaders.setRawHeaders(b"Connection", [b"close"])
-        self.answer(answer)
-
-    def _refuse_body(self) -> None:
-        if not self.channel.refused:
-            self.channel.refused = True
-            self.refuse(TOO_LARGE)
 
 
 class Channel(HTTPChannel):
@@ -245,18 +235,27 @@ class Channel(HTTPChannel):
 
     def lineLengthExceeded(self, line: bytes) -> None:
         """An URL or a header of more than 16 kB."""
-        self.refused = True
-        if not self.requests:
-            self.requests.append(Call(self))
-        self.requests[-1].refuse(TOO_LONG)
+        self.refuse(TOO_LONG)
 
-    def loseConnection(self) -> None:
-        """Close; whoever is still sending is read out first, or it would never see the answer."""
-        if self.refused:
-            transport: Any = self.transport
-            transport.loseWriteConnection()
-        else:
-            super().loseConnection()
+    def allContentReceived(self) -> None:
+        """A request is complete, unless it was refused before."""
+        if not self.refused:
+            super().allContentReceived()
+
+    def refuse(self, answer: Answer) -> None:
+        """Answer a request of which there is too much, and end the connection.
+
+        Its sending half alone: whoever is still sending would have the connection reset under it,
+        and never see the answer. The request's time limit ends the other half.
+        """
+        self.refused = True
+        transport: Any = self.transport
+        transport.write(
+            b"HTTP/1.1 %d %b\r\nConnection: close\r\nContent-Type: text/plain\r\n"
+            b"Content-Length: %d\r\n\r\n%b"
+            % (answer.status, RESPONSES[answer.status], len(answer.body), answer.body)
+        )
+        transport.loseWriteConnection()
 
 
 class HttpFactory(HTTPFactory):

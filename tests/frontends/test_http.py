@@ -277,6 +277,12 @@ def test_a_body_announced_too_large_is_413_before_it_is_read(server, size):
     assert server.transport.value() == b""
 
 
+def test_a_body_that_comes_with_its_announcement_is_413_too(server):
+    server.send(post("/auth/check_password", b"x" * 70_000))
+    assert server.answer()[0] == 413
+    assert server.transport.value() == b""
+
+
 def test_a_chunked_body_that_grows_too_large_is_413(server):
     server.send(b"POST /auth/check_password HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n")
     for _ in range(3):
