@@ -1,0 +1,105 @@
+"""Every secret of the run is made here, so that the last test can look for each of them everywhere.
+
+What is looked through: all log files and outputs the run has written, and the command lines of all
+processes, sampled as long as the run lasts.
+"""
+
+import base64
+import json
+import secrets
+import threading
+import urllib.parse
+from collections.abc import Iterator
+from pathlib import Path
+
+from .processes import all_pids, command_line
+
+_registered: list[bytes] = []
+
+
+def secret(text: str | bytes) -> bytes:
+    """A secret that begins with `text` and is found nowhere by accident; registered."""
+    octets = text.encode() if isinstance(text, str) else text
+    octets += b"-" + secrets.token_hex(6).encode()
+    _registered.append(octets)
+    return octets
+
+
+def unguarded(text: str) -> bytes:
+    """A password for ejabberd's HTTP API, which itself writes it into ejabberd's log (at info).
+
+    It is of no use to look for these there; nobody else's password may be given to the API.
+    """
+    return f"{text}-{secrets.token_hex(6)}".encode()
+
+
+def registered() -> tuple[bytes, ...]:
+    """All secrets made so far."""
+    return tuple(_registered)
+
+
+def spellings(octets: bytes) -> set[bytes]:
+    """What a secret looks like in a log: raw, percent-encoded, escaped, in base64 at any offset."""
+    text = octets.decode("utf-8", "surrogateescape")
+    latin = octets.decode("latin-1")
+    found = {
+        octets,
+        urllib.parse.quote_from_bytes(octets, safe="").encode(),
+        urllib.parse.quote_plus(octets, safe="").encode(),
+        repr(octets)[2:-1].encode(),
+        json.dumps(text)[1:-1].encode(),
+        json.dumps(latin)[1:-1].encode(),
+        latin.encode(),
+        octets.hex().encode(),
+    }
+    for escaped in (urllib.parse.quote, urllib.parse.quote_plus):
+        found.add(_lower_hex(escaped(octets, safe="")).encode())
+    # In base64 the neighbours decide the first and last characters: those are cut off.
+    found.update(base64.b64encode(b"\0" * shift + octets)[4:-4] for shift in range(3))
+    # A beginning is enough: a log may cut what is long.
+    return {spelling[:200] for spelling in found if len(spelling) >= 8}
+
+
+def _lower_hex(quoted: str) -> str:
+    first, *others = quoted.split("%")
+    return "%".join([first, *(part[:2].lower() + part[2:] for part in others)])
+
+
+def places(haystack: bytes, octets: bytes) -> Iterator[bytes]:
+    """Every spelling of the secret that is in `haystack`."""
+    return (spelling for spelling in spellings(octets) if spelling in haystack)
+
+
+def logs(workspace: Path) -> list[Path]:
+    """Every log and output of whatever was started under this folder."""
+    return sorted([*workspace.rglob("*.log"), *workspace.rglob("*.out")])
+
+
+class CommandLines:
+    """Samples the arguments of every process, in a thread, until it is stopped."""
+
+    def __init__(self) -> None:
+        self._seen: set[bytes] = set()
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._sample, daemon=True)
+
+    def start(self) -> None:
+        """Begin."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End; `seen` stays."""
+        self._over.set()
+        self._thread.join()
+
+    def seen(self) -> bytes:
+        """All command lines so far."""
+        self._look()
+        return b"\n".join(sorted(self._seen))
+
+    def _sample(self) -> None:
+        while not self._over.wait(0.1):
+            self._look()
+
+    def _look(self) -> None:
+        self._seen |= {command_line(pid) for pid in all_pids()}
