@@ -246,6 +246,8 @@ class Authenticator:
             if login.expiry.active():
                 login.expiry.cancel()
             self._under_way.discard(login)
+        seconds = self._clock.seconds() - login.started
+        login.answer.callback(outcome)  # before the line: a log that fails keeps nobody out
         self._login_log.line(
             f"{self._boot}-{next(self._numbers):x}",
             login.front_end,
@@ -253,9 +255,8 @@ class Authenticator:
             "-" if login.jid is None else f"{login.jid.local}@{login.jid.domain}",
             login.checker,
             outcome,
-            self._clock.seconds() - login.started,
+            seconds,
         )
-        login.answer.callback(outcome)
         if not self._under_way:
             waiting, self._idle = self._idle, []
             for deferred in waiting:

@@ -4,7 +4,8 @@ It relays each request with an id, and so it alone owns the order of the answers
 and what becomes of late ones. Whatever the daemon does (it is not there yet, stops, hangs, is
 killed and started again), each request gets exactly one answer, in order and in time:
 
-  * an auth or isuser that a lost daemon left unanswered is asked again at the next one;
+  * an auth or isuser that a lost daemon left unanswered is asked again at the next one, unless
+    it has seen three daemons off: then it may be what ends them;
   * a write that was sent and not answered is refused, since it may have been done;
   * at its deadline a request is answered with what an outage answers, and a later answer is
     dropped for good. A daemon that let a deadline pass in silence is left, and asked anew;
@@ -38,6 +39,7 @@ DEFAULT_SOCKET = "/run/authbridge/extauth.sock"
 TERMS = Hello(8.0, ERROR, TRUE)
 """What holds until a daemon has said otherwise."""
 
+MOST_ASKED = 3  # daemons that one request is given to
 MOST_PENDING = 64  # requests read ahead; ejabberd itself has one under way at a time
 LAST_WORDS = 0.7  # seconds after the end of input in which owed answers may still come
 RETRY = 0.05, 1.0  # seconds between attempts to connect, doubling
@@ -57,7 +59,7 @@ class NotAdmitted(Exception):
 class Pending:
     """A request that ejabberd has sent and that has not been answered to it."""
 
-    __slots__ = ("answer", "asked", "frame", "number", "sent")
+    __slots__ = ("answer", "asked", "frame", "number", "sent", "times")
 
     def __init__(self, number: int, frame: bytes, asked: float) -> None:
         self.number = number
@@ -65,6 +67,7 @@ class Pending:
         self.asked = asked
         self.answer = b""
         self.sent = False
+        self.times = 0  # that it was sent
 
 
 class Relay:
@@ -141,7 +144,7 @@ class Relay:
         self._from_daemon.clear()
         for request in self._waiting.values():
             request.sent = False
-            if not request.frame.startswith(ASKED_AGAIN):
+            if not request.frame.startswith(ASKED_AGAIN) or request.times == MOST_ASKED:
                 self._answer_outage(request)
         self._waiting.clear()
         self._flush()
@@ -189,6 +192,7 @@ class Relay:
                 break
             if not request.sent and not request.answer:
                 request.sent = True
+                request.times += 1
                 self._waiting[request.number] = request
                 self.questions += extauth.question(request.number, request.frame)
 

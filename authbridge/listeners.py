@@ -6,6 +6,7 @@ import ipaddress
 import os
 import re
 import socket
+import stat
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -86,6 +87,11 @@ def remove_stale_lock(path: Path) -> None:
     Twisted's lock names a process id; after a kill -9 another process may have that id (in a
     container it is always 1), and the lock would look alive for ever.
     """
+    try:
+        if not stat.S_ISSOCK(path.lstat().st_mode):
+            return  # whatever it is, it is not ours to remove
+    except OSError:
+        return
     with socket.socket(socket.AF_UNIX) as probe:
         probe.setblocking(False)
         try:
@@ -94,4 +100,4 @@ def remove_stale_lock(path: Path) -> None:
             path.with_name(path.name + ".lock").unlink(missing_ok=True)
             path.unlink(missing_ok=True)
         except OSError:
-            pass  # no socket there, or somebody at it: Twisted finds out which
+            pass  # somebody is at it: Twisted will say so

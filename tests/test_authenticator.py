@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import itertools
 
 import pytest
@@ -9,7 +10,7 @@ from twisted.internet.defer import Deferred
 from twisted.logger import globalLogPublisher
 
 from authbridge import model
-from authbridge.log import LogSettings
+from authbridge.log import LoginLog, LogSettings
 from authbridge.model import Outcome, Reason, Trace, Verdict
 from authbridge.secret import Secret
 from tests.doubles import House, ScriptedChecker, now, silent_checker
@@ -229,6 +230,16 @@ def test_a_login_has_one_line_with_everything_but_the_password():
         "2023-11-14T22:13:20.250Z login id=boot-1 front_end=test operation=check_password "
         "jid=alice@example.org checker=c0 verdict=accepted reason=password_matches ms=0.00"
     ]
+
+
+def test_a_log_that_fails_keeps_nobody_out():
+    def full(line):
+        raise ValueError("I/O operation on closed file")
+
+    house = House(ScriptedChecker(YES))
+    house.authenticator._login_log = LoginLog(LogSettings(), full, lambda: 0.0)
+    assert now(house.check()) is YES
+    gc.collect()
 
 
 def test_refused_alone_are_logged_where_that_is_asked_for():

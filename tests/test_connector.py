@@ -115,6 +115,17 @@ class TestRelay:
         relay.hear(answer(1, TRUE) + answer(3, FALSE), 102)
         assert answers(relay) == [TRUE, ERROR, FALSE, FALSE]
 
+    def test_a_request_that_has_seen_three_daemons_off_is_given_to_no_fourth(self, relay):
+        relay.ask(packet(AUTH) + packet(ISUSER), 100)
+        questions(relay)
+        for _ in range(2):
+            relay.lose(101)
+            relay.hear(HI, 101)
+            assert len(questions(relay)) == 2
+        relay.hear(answer(2, FALSE), 101)
+        relay.lose(101)
+        assert answers(relay) == [ERROR, FALSE]
+
     def test_a_write_that_was_not_sent_is_sent_when_a_daemon_comes(self):
         relay = Relay(100)
         relay.ask(packet(SETPASS), 100)

@@ -87,3 +87,10 @@ def test_the_lock_of_a_living_daemon_stays(folder):
         listeners.remove_stale_lock(path)
         assert lock.is_symlink()
     listeners.remove_stale_lock(folder / "nothing")
+
+
+def test_what_is_no_socket_is_not_removed(folder):
+    """A connection to an ordinary file is refused too."""
+    (folder / "s").write_text("something of somebody's")
+    listeners.remove_stale_lock(folder / "s")
+    assert (folder / "s").exists()

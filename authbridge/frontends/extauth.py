@@ -25,6 +25,8 @@ OUTAGE_ANSWERS = {"true": TRUE, "false": FALSE, "error": ERROR}
 HEAD_START = 0.5
 """Seconds by which the daemon gives up before the connector does, so that an answer is logged with
 its reason by who knows it."""
+LONGEST_DEADLINE = 25.0
+"""Seconds."""
 MOST_UNANSWERED = 256
 """Questions of one connector; it has 64 itself, and more are not read until some are answered."""
 
@@ -67,6 +69,12 @@ class ExtauthSettings:
         )
         outage.close()
         table.close()
+        if settings.deadline > LONGEST_DEADLINE:
+            table.wrong(
+                "deadline",
+                f"is more than {LONGEST_DEADLINE:.0f} s; ejabberd gives up after 30, its own queue "
+                "included",
+            )
         return settings
 
     def hello(self, *, admitted: bool = True) -> Hello:
@@ -169,10 +177,12 @@ class ConnectorLine(Protocol):
             return
         batch: list[bytes] = []
         self._batch = batch
-        for question in self._questions.feed(data):
-            self._unanswered += 1
-            self._ask(question)
-        self._batch = None
+        try:
+            for question in self._questions.feed(data):
+                self._unanswered += 1
+                self._ask(question)
+        finally:
+            self._batch = None
         if batch:
             self._write(b"".join(batch))
         if self._unanswered >= MOST_UNANSWERED:

@@ -195,6 +195,11 @@ def read(data, *, serves=True):
     return ExtauthSettings.read(table, 8.0, serves=serves), list(mistakes)
 
 
+def test_a_deadline_that_ejabberd_would_not_wait_for_is_a_mistake():
+    _, mistakes = read({"users": [ME], "deadline": "26s"})
+    assert mistakes[0].startswith("extauth.deadline: is more than 25 s")
+
+
 def test_users_are_names_or_uids():
     found, mistakes = read({"users": [ME, "4711"]})
     assert mistakes == []
