@@ -30,7 +30,7 @@ unit: $(VENV)/tools
 	$(BIN)/coverage erase
 	$(BIN)/coverage run -m pytest tests --ignore tests/system
 	$(BIN)/coverage combine --quiet
-	$(BIN)/coverage report --fail-under 100 --include 'authbridge/model.py,authbridge/authenticator.py,authbridge/wire/*,authbridge/connector.py'
+	$(BIN)/coverage report --fail-under 100 --include 'authbridge/model.py,authbridge/authenticator.py,authbridge/wire/*,authbridge/connector/*'
 	$(BIN)/coverage report
 
 torture: $(VENV)/tools
@@ -46,6 +46,8 @@ clean:
 # Not `pip install -e`: that would hide twisted/plugins from an installed Twisted.
 $(VENV)/installed: $(SOURCES)
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "authbridge needs Python 3.11 or later; try make PYTHON=python3.11")'
+	@# Debian's Python brings no venv of its own.
+	$(PYTHON) -c 'import ensurepip' 2>/dev/null || tests/install-debian-packages python3-venv
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	rm -rf build
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check .

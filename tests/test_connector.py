@@ -15,19 +15,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from authbridge import connector
-from authbridge.connector import (
-    HELLO,
-    LAST_WORDS,
-    MOST_PENDING,
-    QUIET,
-    SEND_AHEAD,
-    Connector,
-    NotAdmitted,
-    Relay,
-    Report,
-    Unsafe,
-)
+from authbridge.connector import LAST_WORDS, Connector
+from authbridge.connector import daemon as way
+from authbridge.connector.daemon import Unsafe
+from authbridge.connector.relay import HELLO, MOST_PENDING, SEND_AHEAD, NotAdmitted, Relay
+from authbridge.connector.report import QUIET, Report
 from authbridge.wire.extauth import ERROR, FALSE, TRUE, FrameReader, Hello, Malformed
 
 DEADLINE = 8.0
@@ -596,17 +588,17 @@ def test_a_socket_that_would_block_is_tried_again_and_one_that_fails_is_left():
 
 class TestConnect:
     def test_it_connects_to_a_socket_in_a_folder_of_its_owner(self, daemon):
-        connector.connect(str(daemon.path)).close()
+        way.connect(str(daemon.path)).close()
 
     def test_a_relative_path_is_one_from_here(self, daemon, monkeypatch):
         monkeypatch.chdir(daemon.path.parent)
-        connector.connect("s").close()
+        way.connect("s").close()
 
     @pytest.mark.parametrize("mode", [0o770, 0o707, 0o777, 0o1777])
     def test_a_folder_that_others_may_write_to_is_refused(self, daemon, folder, mode):
         folder.chmod(mode)
         with pytest.raises(Unsafe, match="others may write"):
-            connector.connect(str(daemon.path))
+            way.connect(str(daemon.path))
         folder.chmod(0o700)
 
     def test_a_parent_that_anybody_may_write_to_is_refused_unless_sticky(self, folder):
@@ -615,38 +607,38 @@ class TestConnect:
         daemon = Daemon(parent / "q")
         parent.chmod(0o777)
         with pytest.raises(Unsafe):
-            connector.connect(str(daemon.path))
+            way.connect(str(daemon.path))
         parent.chmod(0o1777)
-        connector.connect(str(daemon.path)).close()
+        way.connect(str(daemon.path)).close()
         daemon.close()
 
     def test_a_folder_of_somebody_else_is_refused(self, daemon, folder):
         with pytest.raises(Unsafe):
-            connector.check_folder(str(daemon.path), {54321})
+            way.check_folder(str(daemon.path), {54321})
 
     def test_a_listener_that_is_not_the_sockets_owner_is_refused(self, daemon):
         with pytest.raises(Unsafe, match="listens at"):
-            connector.check_peer(os.getuid() + 1, os.getuid() + 2, "/s")
-        connector.check_peer(0, 7, "/s")
+            way.check_peer(os.getuid() + 1, os.getuid() + 2, "/s")
+        way.check_peer(0, 7, "/s")
 
     def test_a_socket_nobody_listens_at_is_an_error(self, daemon):
         daemon.listener.close()
         with pytest.raises(ConnectionRefusedError):
-            connector.connect(str(daemon.path))
+            way.connect(str(daemon.path))
 
     def test_a_path_too_long_is_an_error_in_words(self, folder):
         path = folder / ("x" * 120)
         path.touch()
         with pytest.raises(OSError) as raised:
-            connector.connect(str(path))
-        assert "AF_UNIX path too long" in connector.why(raised.value, "p")
+            way.connect(str(path))
+        assert "AF_UNIX path too long" in way.why(raised.value, "p")
 
     @pytest.mark.parametrize(
         ("number", "hint"), [(2, "not running"), (13, "may not open"), (11, "hangs")]
     )
     def test_errors_come_with_what_to_do(self, number, hint):
-        assert hint in connector.why(OSError(number, "text"), "/s")
-        assert connector.why(OSError(5, "text"), "/s") == "no connection to /s: text"
+        assert hint in way.why(OSError(number, "text"), "/s")
+        assert way.why(OSError(5, "text"), "/s") == "no connection to /s: text"
 
     def test_an_unsafe_folder_is_reported_and_tried_again(self, daemon, folder):
         folder.chmod(0o777)

@@ -18,8 +18,10 @@ from typing import Any  # noqa: E402
 
 from twisted.logger import globalLogBeginner  # noqa: E402
 
-from authbridge import config, connector, tap  # noqa: E402
+from authbridge import config, tap  # noqa: E402
 from authbridge.cli.run import own_stderr  # noqa: E402
+from authbridge.connector import Connector  # noqa: E402
+from authbridge.connector.report import Report  # noqa: E402
 from authbridge.frontends.stdio import Pipe  # noqa: E402
 from authbridge.log import EventLog  # noqa: E402
 from authbridge.settings import ConfigurationError  # noqa: E402
@@ -56,10 +58,10 @@ def main(arguments: list[str]) -> int:
 
 def out_of_service(why: str) -> int:
     """Answer every request as an outage is answered: who ends at once is not started again."""
-    report = connector.Report(time.monotonic, 2, "/dev/log")
+    report = Report(time.monotonic, 2, "/dev/log")
     for line in why.splitlines():
         report.trouble(line)
-    connector.Connector(None, 0, ANSWERS, report, time.monotonic).run()
+    Connector(None, 0, ANSWERS, report, time.monotonic).run()
     return 0
 
 
