@@ -39,6 +39,9 @@ from twisted.words.protocols.jabber.xmpp_stringprep import (
 SALT, LENGTH = 16, 32
 """Octets."""
 
+LONGEST_PREPARED = 1023
+"""Octets (Prosody's util-src/encodings.c, stringprep_prep)."""
+
 MOST_MEMORY, MOST_PASSES, MOST_LANES = 1 << 21, 64, 64
 """KiB, passes and lanes above which a line is taken for a mistake."""
 
@@ -77,10 +80,12 @@ DEFAULT_COST = Cost()
 def prepare(password: bytes) -> bytes:
     """The octets that are hashed: SASLprep where it applies, or the password as it came.
 
-    A password that SASLprep refuses (not UTF-8, control characters) never comes from Prosody.
+    What SASLprep refuses (not UTF-8, control characters) never comes from Prosody, nor do 1024
+    octets and more: its own preparation takes less. Nor should they be prepared here: NFKC takes a
+    time that grows with the square of the length, and holds the interpreter meanwhile.
     """
-    if password.isascii():
-        return password  # to SASLprep, ASCII is itself or refused
+    if password.isascii() or len(password) > LONGEST_PREPARED:
+        return password  # ASCII is itself, to SASLprep, or refused
     try:
         prepared: str = _SASLPREP.prepare(password.decode())
     except UnicodeError:

@@ -63,6 +63,15 @@ def test_preparing_never_fails_never_empties_and_is_stable(octets):
     assert password_hash.prepare(prepared) == prepared
 
 
+def test_a_long_password_is_not_prepared():
+    """Its normal form would take a second, in which nobody else is served; ten seconds at twice
+    the length."""
+    long = ("a" + "\u0301" * 11_900 + "\u0316" * 11_900).encode()
+    assert password_hash.prepare(long) is long
+    assert password_hash.prepare(("a\u0308" + "x" * 1020).encode()) == ("ä" + "x" * 1020).encode()
+    assert password_hash.prepare(("a\u0308" + "x" * 1021).encode()).startswith(b"a\xcc\x88")
+
+
 @pytest.mark.parametrize(
     "text",
     [

@@ -119,9 +119,9 @@ def _read(path: Path) -> tuple[tuple[int, ...], bytes]:
             signature = _signature(os.fstat(file.fileno()))
             content = file.read(MOST_OCTETS + 1)
     except OSError as error:
-        raise Unreadable(f"{path}: {error.strerror}") from None
+        raise Unreadable(error.strerror or "cannot be read") from None
     if len(content) > MOST_OCTETS:
-        raise Mistaken(f"{path} is larger than {MOST_OCTETS >> 20} MiB")
+        raise Mistaken(f"it is larger than {MOST_OCTETS >> 20} MiB")
     return signature, content
 
 
@@ -180,36 +180,42 @@ class FileChecker:
             else:
                 self._turns.append(turn)
             if not await turn:
+                self._describe(trace, None)
                 return None
-        if trace is not None:
-            found = "no user" if self._users is None else f"{len(self._users.hashes)} users"
-            trace.step("file", f"{self._path}: {found}" + (self._trouble and f"; {self._trouble}"))
+        self._describe(trace, self._users)
         return self._users
 
     async def _read_again(self, look: object) -> None:
-        tried = False
+        """Read the file. What could not be read is tried again at the next login: the reason may
+        have nothing to do with the file, and then nothing about the file would change."""
+        done = False
         try:
             users = await self._workers.run(lambda: load(self._path))
-            look, self._users, self._trouble = users.signature, users, ""
+            self._seen, self._users, done = users.signature, users, True
+            self._say("")
             log.info("read {count} users from {path}", count=len(users.hashes), path=self._path)
-            tried = True
         except Mistaken as error:
-            self._trouble = f"{error}; the users read before stay in force"
-            tried = True
+            self._seen, done = look, self._users is not None
+            self._say(f"{error}; the users read before stay in force")
         except Unreadable as error:
-            self._users, self._trouble = None, str(error)
-            tried = True
+            self._say(str(error))
         except Overloaded:
-            self._trouble = "too much work is waiting to read it"
+            self._say("too much work is waiting to read it")
         finally:
-            if tried:
-                self._seen = look
             turns, self._turns = self._turns or [], None
             for turn in turns:
                 if not turn.called:  # a login whose deadline has passed
-                    turn.callback(tried)
-        if self._trouble:
-            log.error("{path}: {trouble}", path=self._path, trouble=self._trouble)
+                    turn.callback(done)
+
+    def _say(self, trouble: str) -> None:
+        if trouble and trouble != self._trouble:
+            log.error("{path}: {trouble}", path=self._path, trouble=trouble)
+        self._trouble = trouble
+
+    def _describe(self, trace: Trace | None, users: Users | None) -> None:
+        if trace is not None:
+            found = "cannot be read" if users is None else f"{len(users.hashes)} users"
+            trace.step("file", f"{self._path}: {found}" + (self._trouble and f"; {self._trouble}"))
 
     def _look(self) -> object:
         try:

@@ -181,7 +181,7 @@ class Connector:
             del relay.answers[: posix.write(self._stdout, relay.answers)]
         if relay.outages:
             relay.outages = 0
-            self._report.trouble("requests are answered as in an outage: the daemon is away")
+            self._report.trouble("requests are answered as in an outage")
 
 
 def keep_stdout() -> int:

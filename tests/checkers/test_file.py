@@ -229,6 +229,32 @@ def test_the_settings_name_a_file_that_can_be_used(users, tmp_path):
     ]
 
 
+def test_a_trouble_that_passes_without_a_change_of_the_file_is_no_outage_for_ever(
+    checker, users, monkeypatch
+):
+    check(checker, ALICE, "x")
+    users.write(alice="looking-glass")
+    open_path = Path.open
+
+    def too_many(*arguments):
+        raise OSError(24, "Too many open files")
+
+    monkeypatch.setattr(Path, "open", too_many)
+    for _ in range(2):
+        outcome = check(checker, ALICE, "looking-glass", trace := Trace())
+        assert outcome == model.unavailable(Reason.SOURCE_UNREADABLE)
+        assert "Too many open files" in trace.steps[0][1]
+    monkeypatch.setattr(Path, "open", open_path)
+    assert check(checker, ALICE, "looking-glass") is model.PASSWORD_MATCHES
+
+
+def test_a_first_file_with_a_mistake_is_an_outage(users, workers):
+    users.write("alice\n")
+    checker = file.FileChecker(users.path, workers)
+    for _ in range(2):
+        assert check(checker, ALICE, "x") == model.unavailable(Reason.SOURCE_UNREADABLE)
+
+
 def test_a_file_that_is_too_large_is_refused(users, monkeypatch):
     users.write(alice="x")
     monkeypatch.setattr(file, "MOST_OCTETS", 10)
