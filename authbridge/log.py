@@ -7,6 +7,9 @@ frames of its traceback, never its message, wherever in the process it was raise
 from __future__ import annotations
 
 import json
+import os
+import select
+import stat
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -41,6 +44,39 @@ class LogSettings:
         )
         table.close()
         return settings
+
+
+class LineStream:
+    """Lines to a descriptor, without waiting for who reads it.
+
+    A log that nobody reads must not keep anybody out: what a pipe does not take at once is left
+    out, and the next line that it takes is preceded by how many there were.
+    """
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        self._lost = 0
+        self._poll: select.poll | None = None
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            self._poll = select.poll()
+            self._poll.register(descriptor, select.POLLOUT)
+
+    def write(self, line: str) -> None:
+        """Write one line. Never raises, never waits."""
+        octets = line.encode("utf-8", "backslashreplace") + b"\n"
+        if self._lost:
+            octets = b"%d lines of the log were lost here\n" % self._lost + octets
+        try:
+            # A pipe that is ready takes that many at once (POSIX, write).
+            for at in range(0, len(octets), select.PIPE_BUF):
+                if self._poll is not None and not self._poll.poll(0):
+                    self._lost += 1
+                    return
+                os.write(self._descriptor, octets[at : at + select.PIPE_BUF])
+        except OSError:  # a full disk, or a reader that went away
+            self._lost += 1
+        else:
+            self._lost = 0
 
 
 class Stamp:

@@ -7,13 +7,12 @@ from __future__ import annotations
 
 import os
 import resource
-import sys
 import syslog
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 from twisted.application.service import MultiService
 from twisted.internet.defer import Deferred, maybeDeferred
@@ -34,7 +33,7 @@ from authbridge.control import ControlFactory, Explainer
 from authbridge.frontends.extauth import ConnectorFactory, ExtauthFrontEnd
 from authbridge.frontends.http import HttpFactory, HttpFrontEnd
 from authbridge.listeners import Listener
-from authbridge.log import EventLog, LoginLog, Write, to_twisted
+from authbridge.log import EventLog, LineStream, LoginLog, Write, to_twisted
 from authbridge.settings import ConfigurationError
 from authbridge.workers import Workers
 
@@ -161,19 +160,6 @@ class Daemon(MultiService):
         log.info("listening on {listener}", listener=listener.text)
 
 
-def line_writer(stream: TextIO) -> Write:
-    """Writes lines to a stream. A log that cannot be written must not keep anybody out."""
-
-    def write(line: str) -> None:
-        try:
-            stream.write(line + "\n")
-            stream.flush()
-        except OSError:
-            pass  # a full disk, or a reader that went away: there is nowhere left to say so
-
-    return write
-
-
 def harden() -> None:
     """No core file with passwords in it; as many connections as the system lets us have."""
     try:
@@ -182,6 +168,19 @@ def harden() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     except OSError as error:  # a sandbox that has set its own
         log.warn("limits stay as they are: {error}", error=error.strerror)
+
+
+def file_writer(name: str) -> Write:
+    """Writes lines to a file of Twisted's, which begins a new one when it has grown."""
+    file = LogFile.fromFullPath(name)
+
+    def write(line: str) -> None:
+        try:
+            file.write(line.encode("utf-8", "backslashreplace") + b"\n")
+        except OSError:
+            pass  # a full disk: there is nowhere to say so, and nobody is kept out for it
+
+    return write
 
 
 class Options(usage.Options):
@@ -214,7 +213,7 @@ def makeService(options: Options) -> Daemon:
             opened.append(syslog.syslog)
             return EventLog(configuration.log, write)
         name = twistd.get("logfile") or ("-" if twistd.get("nodaemon") else "twistd.log")
-        opened.append(line_writer(sys.stdout if name == "-" else LogFile.fromFullPath(name)))
+        opened.append(LineStream(1).write if name == "-" else file_writer(name))
         return EventLog(configuration.log, write)
 
     return Daemon(build(configuration, write, reactor), reactor, observer)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
+import os
 
 import pytest
 from twisted.logger import Logger, globalLogPublisher
@@ -10,7 +12,15 @@ from twisted.python import log as legacy
 from twisted.python.failure import Failure
 
 from authbridge import log, model
-from authbridge.log import EventLog, LoginLog, LogSettings, Stamp, describe_type, to_twisted
+from authbridge.log import (
+    EventLog,
+    LineStream,
+    LoginLog,
+    LogSettings,
+    Stamp,
+    describe_type,
+    to_twisted,
+)
 from authbridge.settings import Mistakes, Table
 
 JSON = LogSettings(json=True)
@@ -26,6 +36,33 @@ def raised(message="wonderland") -> Failure:
 @pytest.fixture
 def lines():
     return []
+
+
+def test_a_log_that_nobody_reads_is_not_waited_for_and_tells_what_it_lost():
+    reader, writer = os.pipe()
+    fcntl.fcntl(writer, fcntl.F_SETPIPE_SZ, 4096)
+    stream = LineStream(writer)
+    for _ in range(10):
+        stream.write("x" * 1000)
+    stream.write("y" * 5000)
+    first = os.read(reader, 65536)
+    taken = first.count(b"\n")
+    assert first == (b"x" * 1000 + b"\n") * taken
+    assert 0 < taken < 11
+    stream.write("z")
+    assert os.read(reader, 65536) == b"%d lines of the log were lost here\nz\n" % (11 - taken)
+    stream.write("z")
+    assert os.read(reader, 65536) == b"z\n"
+    os.close(reader)
+    stream.write("z")
+    os.close(writer)
+
+
+def test_a_line_in_a_file_may_be_long_and_of_any_characters(tmp_path):
+    with open(tmp_path / "log", "wb", buffering=0) as file:
+        LineStream(file.fileno()).write("ł\udcff" + "x" * 9000)
+    written = (tmp_path / "log").read_text(encoding="utf-8")
+    assert written == "ł\\udcff" + "x" * 9000 + "\n"
 
 
 def test_a_moment_is_written_in_utc_to_the_millisecond():

@@ -6,12 +6,12 @@ import argparse
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 from twisted.logger import globalLogBeginner
 
 from authbridge import config, tap
-from authbridge.log import EventLog
+from authbridge.log import EventLog, LineStream
 
 
 def add_to(commands: Any) -> None:
@@ -28,7 +28,7 @@ def run(chosen: argparse.Namespace) -> int:
     if chosen.json:
         configuration = replace(configuration, log=replace(configuration.log, json=True))
     tap.harden()
-    write = tap.line_writer(own_stderr())
+    write = LineStream(2).write
     globalLogBeginner.beginLoggingTo(
         [EventLog(configuration.log, write)], redirectStandardIO=False, discardBuffer=True
     )
@@ -45,8 +45,3 @@ def run(chosen: argparse.Namespace) -> int:
     reactor.addSystemEventTrigger("before", "shutdown", daemon.stopService)
     reactor.run()
     return 0
-
-
-def own_stderr() -> TextIO:
-    """stderr in UTF-8, whatever the locale: a name in the log must not raise."""
-    return open(2, "w", encoding="utf-8", errors="backslashreplace", closefd=False)

@@ -19,11 +19,10 @@ from typing import Any  # noqa: E402
 from twisted.logger import globalLogBeginner  # noqa: E402
 
 from authbridge import config, tap  # noqa: E402
-from authbridge.cli.run import own_stderr  # noqa: E402
 from authbridge.connector import Connector  # noqa: E402
 from authbridge.connector.report import Report  # noqa: E402
 from authbridge.frontends.stdio import Pipe  # noqa: E402
-from authbridge.log import EventLog  # noqa: E402
+from authbridge.log import EventLog, LineStream  # noqa: E402
 from authbridge.settings import ConfigurationError  # noqa: E402
 
 
@@ -40,7 +39,7 @@ def main(arguments: list[str]) -> int:
             return 0  # --help
         return out_of_service("the arguments are wrong")
     tap.harden()
-    write = tap.line_writer(own_stderr())
+    write = LineStream(2).write
     globalLogBeginner.beginLoggingTo(
         [EventLog(configuration.log, write)], redirectStandardIO=False, discardBuffer=True
     )
