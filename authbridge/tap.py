@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from twisted.application.service import MultiService
+from twisted.internet import defer
 from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.interfaces import IListeningPort
 from twisted.internet.protocol import Factory
@@ -142,7 +143,7 @@ class Daemon(MultiService):
         idle = self._house.authenticator.idle().addTimeout(LAST_LOGINS, self._reactor)
         try:
             await idle
-        except TimeoutError:
+        except defer.TimeoutError:
             log.warn("stopping with logins under way")
         await deferLater(self._reactor, 0)  # a turn of the reactor, to write the last answers
         self._house.workers.stop()
@@ -155,7 +156,9 @@ class Daemon(MultiService):
         if failures:
             error: Any = failures[0].value
             cause = getattr(error, "socketError", error)
-            why = getattr(cause, "strerror", None) or cause
+            why = getattr(cause, "strerror", None) or str(cause)
+            if why == "Cannot acquire lock":  # Twisted's word for it
+                why = "another daemon listens there"
             raise SystemExit(f"authbridge: cannot listen on {listener.text}: {why}")
         log.info("listening on {listener}", listener=listener.text)
 

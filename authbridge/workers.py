@@ -25,13 +25,15 @@ class Workers:
         self._reactor = reactor
         self._pool = ThreadPool(minthreads=0, maxthreads=threads, name="workers")
         self._room = threads + most_waiting
+        self._stopped = False
 
     def start(self) -> None:
         """Let the work begin."""
         self._pool.start()
 
     def stop(self) -> None:
-        """Finish what is in hand, and end the threads."""
+        """Finish what is in hand, drop what is in line, and end the threads."""
+        self._stopped = True
         self._pool.stop()
 
     async def run(self, work: Callable[[], T]) -> T:
@@ -45,7 +47,9 @@ class Workers:
         done: Deferred[T] = Deferred()
 
         def begin() -> T | None:
-            return None if done.called else work()  # called: cancelled meanwhile
+            if done.called or self._stopped:  # called: cancelled meanwhile
+                return None
+            return work()
 
         def finished(_success: bool, result: Any) -> None:
             self._reactor.callFromThread(self._finish, done, result)

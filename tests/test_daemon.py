@@ -198,6 +198,7 @@ def test_a_second_daemon_at_the_same_place_says_so_and_harms_nothing(start):
     )
     assert second.returncode == 3
     assert b"cannot listen on unix:" in second.stderr
+    assert b"another daemon listens there" in second.stderr
     assert daemon.extauth(b"auth:alice:example.org:wonderland") == TRUE
 
 

@@ -68,6 +68,28 @@ def test_more_than_the_line_holds_is_refused_until_there_is_room(reactor, worker
     assert now(again)
 
 
+def test_a_stop_does_not_wait_for_what_is_in_line(reactor):
+    workers = Workers(reactor, threads=1, most_waiting=5)
+    workers.start()
+    gate, begun, done = threading.Event(), threading.Event(), []
+
+    def first():
+        begun.set()
+        return gate.wait()
+
+    Deferred.fromCoroutine(workers.run(first))
+    assert begun.wait(30)
+    for _ in range(5):
+        Deferred.fromCoroutine(workers.run(lambda: done.append(1)))
+    stopping = threading.Thread(target=workers.stop)
+    stopping.start()
+    while not workers._stopped:
+        pass
+    gate.set()
+    stopping.join(30)
+    assert done == []
+
+
 def test_work_cancelled_in_line_is_not_begun_and_keeps_its_place_until_it_is_left(reactor, workers):
     gate, begun = threading.Event(), []
     first = Deferred.fromCoroutine(workers.run(gate.wait))
