@@ -118,11 +118,10 @@ class Authenticator:
         self._settle(login, outcome)
         return outcome
 
-    def malformed(self, front_end: str) -> Outcome:
-        """Refuse a request of which nobody can tell what it asks."""
-        outcome = model.rejected(Reason.REQUEST_MALFORMED)
-        self._settle(Login(front_end, "-", self._clock.seconds(), None), outcome)
-        return outcome
+    def turn_away(self, front_end: str, operation: str, reason: Reason) -> None:
+        """Write the line of a request that names nobody, or comes from somebody who may not ask."""
+        login = Login(front_end, operation, self._clock.seconds(), None)
+        self._settle(login, model.rejected(reason))
 
     def idle(self) -> Deferred[None]:
         """Fires when no login is under way."""

@@ -11,7 +11,7 @@ from authbridge import preparation
 from authbridge.authenticator import ANY_DOMAIN
 from authbridge.checkers import CheckerSettings
 from authbridge.frontends.clients import Client
-from authbridge.frontends.extauth import ExtauthSettings
+from authbridge.frontends.extauth import LONGEST_DEADLINE, ExtauthSettings
 from authbridge.frontends.http import HttpSettings
 from authbridge.listeners import Listener, read_listeners
 from authbridge.log import LogSettings
@@ -79,6 +79,10 @@ def load(path: Path) -> Configuration:
         raise ConfigurationError([f"{path} is not UTF-8"]) from None
     except tomllib.TOMLDecodeError as error:
         raise ConfigurationError([f"{path} is not TOML: {error}"]) from None
+    except (RecursionError, ValueError):  # ValueError: a number of thousands of digits
+        raise ConfigurationError(
+            [f"{path} is nested too deeply, or has too long a number"]
+        ) from None
     mistakes = Mistakes()
     configuration = _read(Table(data, "", mistakes, path.absolute().parent))
     mistakes.check()
@@ -87,13 +91,19 @@ def load(path: Path) -> Configuration:
 
 def _read(root: Table) -> Configuration:
     general = root.table("authbridge")
-    deadline = general.duration("deadline", DEADLINE)
+    deadline = general.duration("deadline", DEADLINE, least=0.1, most=LONGEST_DEADLINE)
     general.close()
     listen = root.table("listen")
     listen_extauth = read_listeners(listen, "extauth")
     listen_http = read_listeners(listen, "http")
     listen_control = read_listeners(listen, "control")
     listen.close()
+    seen: set[str] = set()
+    for listener in listen_extauth + listen_http + listen_control:
+        where = str(listener.path or listener.text)
+        if where in seen:
+            listen.mistakes.add("listen", f'"{listener.text}" is given twice')
+        seen.add(where)
     for listener in listen_extauth + listen_control:
         if listener.kind not in ("unix", "systemd"):
             listen.mistakes.add(

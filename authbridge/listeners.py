@@ -18,6 +18,7 @@ from twisted.internet.protocol import Factory
 
 from authbridge.settings import Table
 
+LAST_PORT = 65535
 LONGEST_SOCKET_PATH = 107
 """Octets that Linux takes as the path of a Unix socket (unix(7))."""
 
@@ -61,17 +62,22 @@ def parse(text: str) -> Listener:
     """One endpoint string. Raises ValueError."""
     try:
         serverFromString(cast("Any", None), text)  # an endpoint keeps its reactor for later
-    except (TypeError, ValueError, KeyError, IndexError) as error:
+    except Exception as error:  # noqa: BLE001 - each kind has a parser of its own, and its own errors
         raise ValueError(f"is no endpoint such as tcp:9281 or unix:/path ({error})") from None
     kind, *rest = (re.sub(r"\\(.)", r"\1", part) for part in re.split(r"(?<!\\):", text))
     options = dict(part.split("=", 1) for part in rest if "=" in part)
     first = next((part for part in rest if "=" not in part), "")
     if kind != "unix":
+        port = options.get("port", first)
+        if port.isdecimal() and int(port) > LAST_PORT:
+            raise ValueError(f"a port is at most {LAST_PORT}")
         return Listener(text, kind, None, _is_loopback(options.get("interface", "")))
-    path = options.get("address", first)
+    path = Path(options.get("address", first))
+    if not path.is_absolute() or path.is_dir():
+        raise ValueError("a socket's path begins with / and is no folder")
     if len(os.fsencode(path)) > LONGEST_SOCKET_PATH:
         raise ValueError(f"a socket's path has at most {LONGEST_SOCKET_PATH} octets")
-    return Listener(text, kind, Path(path), local=True)
+    return Listener(text, kind, path, local=True)
 
 
 def _is_loopback(interface: str) -> bool:
@@ -87,17 +93,19 @@ def remove_stale_lock(path: Path) -> None:
     Twisted's lock names a process id; after a kill -9 another process may have that id (in a
     container it is always 1), and the lock would look alive for ever.
     """
+    lock = path.with_name(path.name + ".lock")
     try:
         if not stat.S_ISSOCK(path.lstat().st_mode):
             return  # whatever it is, it is not ours to remove
-    except OSError:
+    except FileNotFoundError:
+        lock.unlink(missing_ok=True)
         return
     with socket.socket(socket.AF_UNIX) as probe:
         probe.setblocking(False)
         try:
             probe.connect(str(path))
         except ConnectionRefusedError:
-            path.with_name(path.name + ".lock").unlink(missing_ok=True)
+            lock.unlink(missing_ok=True)
             path.unlink(missing_ok=True)
         except OSError:
             pass  # somebody is at it: Twisted will say so

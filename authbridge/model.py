@@ -55,6 +55,8 @@ class Reason(enum.Enum):
     USER_MALFORMED = "user_malformed"
     DOMAIN_UNKNOWN = "domain_unknown"
     NO_CHECKER = "no_checker"
+    CALLER_UNKNOWN = "caller_unknown"
+    CALLER_NOT_ALLOWED = "caller_not_allowed"
     NOT_SUPPORTED = "not_supported"
     REQUEST_MALFORMED = "request_malformed"
     DEADLINE_PASSED = "deadline_passed"
@@ -78,6 +80,8 @@ _WORDS = {
     Reason.USER_MALFORMED: "the user's name is not a valid localpart of a JID",
     Reason.DOMAIN_UNKNOWN: 'no [domains."…"] of the configuration serves this domain',
     Reason.NO_CHECKER: "no checker judges credentials of this kind",
+    Reason.CALLER_UNKNOWN: "the calling program's credentials are wrong or missing",
+    Reason.CALLER_NOT_ALLOWED: "the calling client's `may` or `domains` do not name this",
     Reason.NOT_SUPPORTED: "no checker of this domain can do that",
     Reason.REQUEST_MALFORMED: "the request breaks the rules of its protocol",
     Reason.DEADLINE_PASSED: "no answer came within the deadline",

@@ -51,9 +51,9 @@ def domain(octets: bytes) -> str:
 
     Raises Unprepared: not UTF-8, empty, too long, or not a host name.
     """
-    text = _decode(octets, "the domain").removesuffix(".")
+    text = _decode(octets, "the domain")
     try:
-        prepared: str = nameprep.prepare(text)
+        prepared: str = nameprep.prepare(text).removesuffix(".")
         labels = [
             str(idna.ToUnicode(label)) if label.startswith("xn--") else label
             for label in prepared.split(".")

@@ -8,7 +8,6 @@ too; nothing that was read counts unless `Mistakes` stayed empty.
 from __future__ import annotations
 
 import difflib
-import os
 import re
 import stat
 from collections.abc import Callable, Iterable, Iterator
@@ -22,6 +21,10 @@ T = TypeVar("T")
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
+
+
+LONGEST = 10 * 365 * 86400.0
+"""Seconds; what is longer is a mistake."""
 
 
 class _Required:
@@ -116,9 +119,16 @@ class Table:
         """true or false."""
         return self._read(setting, default, default, _boolean, "true or false")
 
-    def duration(self, setting: str, default: float) -> float:
+    def duration(
+        self, setting: str, default: float, *, least: float = 0.0, most: float = LONGEST
+    ) -> float:
         """Seconds, given as "90s", "15m", "12h" or a number; more than zero."""
-        return self._read(setting, default, default, _duration, 'a duration such as "90s" or "15m"')
+        expected = 'a duration such as "90s" or "15m"'
+        seconds = self._read(setting, default, default, _duration, expected)
+        if not least <= seconds <= most:
+            self.wrong(setting, f"should be between {least:g} and {most:g} seconds")
+            return default
+        return seconds
 
     def texts(
         self, setting: str, default: tuple[str, ...] | _Required = REQUIRED
@@ -131,20 +141,22 @@ class Table:
         return self.folder / self.text(setting)
 
     def private_file(self, setting: str) -> Path:
-        """A path to a file that exists and that others may not read."""
+        """A path to a file that exists and that others may not read; the folder, if none is."""
         path = self.path(setting)
-        if setting in self and (trouble := private_file_trouble(path)):
+        if path != self.folder and (trouble := private_file_trouble(path)):
             self.wrong(setting, trouble)
+            return self.folder
         return path
 
     def secret_file(self, setting: str) -> Secret:
         """The content of a private file, without the newline at its end."""
         path = self.private_file(setting)
+        if path == self.folder:
+            return Secret(b"")
         try:
-            octets = path.read_bytes() if setting in self else b"-"
+            octets = path.read_bytes()
         except OSError as error:
-            if error.errno is not None and private_file_trouble(path) is None:
-                self.wrong(setting, f"{path}: {os.strerror(error.errno)}")
+            self.wrong(setting, f"{path}: {error.strerror}")
             return Secret(b"")
         octets = octets.removesuffix(b"\n").removesuffix(b"\r")
         if not octets.strip():
@@ -204,7 +216,8 @@ def private_file_trouble(path: Path) -> str | None:
 
 
 def _text(value: Any) -> str | None:
-    return value if isinstance(value, str) and value else None
+    # A NUL ends a path or a name for the system, and not for us.
+    return value if isinstance(value, str) and value and "\0" not in value else None
 
 
 def _boolean(value: Any) -> bool | None:
@@ -225,9 +238,9 @@ def _duration(value: Any) -> float | None:
     if isinstance(value, bool):
         return None
     if isinstance(value, int | float):
-        seconds = float(value)
+        seconds = float(max(-1, min(value, LONGEST + 1)))  # an integer may be too large for a float
     elif isinstance(value, str) and (match := _DURATION.fullmatch(value)):
         seconds = float(match[1]) * _UNITS[match[2]]
     else:
         return None
-    return seconds if 0 < seconds < 10 * 365 * 86400 else None
+    return seconds if 0 < seconds <= LONGEST else None

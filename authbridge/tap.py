@@ -116,6 +116,7 @@ class Daemon(MultiService):
         http = HttpFactory(
             HttpFrontEnd(house.authenticator, configuration.http, configuration.clients),
             self._reactor,
+            most_connections=resource.getrlimit(resource.RLIMIT_NOFILE)[0] * 3 // 4,
         )
         control = ControlFactory(house.explainer())
         served: tuple[tuple[tuple[Listener, ...], Factory[Any]], ...] = (

@@ -256,7 +256,7 @@ def test_what_nobody_is_asked_is_refused_with_a_line():
         "test", "set_password", b"alice", b"example.org", Reason.NOT_SUPPORTED
     )
     assert outcome == model.rejected(Reason.NOT_SUPPORTED)
-    assert house.authenticator.malformed("test") == model.rejected(Reason.REQUEST_MALFORMED)
+    house.authenticator.turn_away("test", "-", Reason.REQUEST_MALFORMED)
     assert checker.asked == []
     assert "operation=set_password jid=alice@example.org" in house.lines[0]
     assert "operation=- jid=- checker=- verdict=rejected reason=request_malformed" in house.lines[1]

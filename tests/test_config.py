@@ -85,6 +85,12 @@ def test_each_front_end_may_have_its_own_deadline(folder):
         ('["local"]\n[domains', '["locl"]\n[domains', 'no [checkers.locl]; did you mean "local"?'),
         ('kind = "file"', 'kind = "fiel"', 'there is no kind "fiel"; did you mean "file"?'),
         ('kind = "file"', 'kind = "no.such.module"', "kind: no.such.module cannot be imported"),
+        ('kind = "file"', 'kind = "os.path"', "os.path is no kind of checker"),
+        ('kind = "file"', 'kind = ".file"', "kind: .file cannot be imported"),
+        ('"users"', '"us\\u0000ers"', "checkers.local.path: should be a string"),
+        ("x/control.sock", "x/extauth.sock", 'unix:/tmp/x/extauth.sock:mode=600" is given twice'),
+        ("[extauth]", "[http]\ndeadline = 1e-9\n[extauth]", "http.deadline: should be between"),
+        ("[extauth]", "[extauth]\ndeadline = 1" + "0" * 400, "extauth.deadline: should be"),
         ('kind = "file"', "", "checkers.local.kind: is missing"),
         ('"users"', '"user"', "checkers.local.path: "),
         ('"secret"', '"secre"', "clients.prosody.secret_file: "),
@@ -141,7 +147,14 @@ def test_a_star_serves_the_domains_of_any_client(folder):
 
 
 def test_a_file_that_cannot_be_read_is_said_so(folder):
-    for text, said in ((b"a = ", "is not TOML"), (b"\xff", "is not UTF-8")):
+    deep = b"a = " + b"[" * 100_000
+    digits = b"a = " + b"1" * 5_000
+    for text, said in (
+        (digits, "too long a number"),
+        (b"a = ", "is not TOML"),
+        (deep, "nested too deeply"),
+        (b"\xff", "is not UTF-8"),
+    ):
         (folder / "c").write_bytes(text)
         with pytest.raises(ConfigurationError, match=said):
             config.load(folder / "c")

@@ -32,7 +32,23 @@ def test_an_endpoint_is_read(text, kind, path, local):
 
 @pytest.mark.parametrize(
     "text",
-    ["", "9281", "tpc:9281", "tcp:x", "tcp", "unix", "tcp:9281:interfacs=x", "unix:/" + "x" * 107],
+    [
+        "",
+        "9281",
+        "tpc:9281",
+        "tcp:x",
+        "tcp",
+        "unix",
+        "tcp:9281:interfacs=x",
+        "unix:/" + "x" * 107,
+        "unix:",
+        "unix:relative",
+        "unix:/tmp",
+        "unix:/a\0b",
+        "tcp:99999",
+        "ssl:443",
+        "\0",
+    ],
 )
 def test_what_is_no_endpoint_is_a_mistake(text, tmp_path):
     mistakes = Mistakes()
@@ -86,7 +102,9 @@ def test_the_lock_of_a_living_daemon_stays(folder):
         lock.symlink_to(str(os.getpid()))
         listeners.remove_stale_lock(path)
         assert lock.is_symlink()
-    listeners.remove_stale_lock(folder / "nothing")
+    path.unlink()
+    listeners.remove_stale_lock(path)
+    assert not lock.is_symlink()
 
 
 def test_what_is_no_socket_is_not_removed(folder):

@@ -45,6 +45,7 @@ def test_what_is_no_user_is_refused(octets):
         ("example.org", "example.org"),
         ("Example.ORG", "example.org"),
         ("example.org.", "example.org"),
+        ("example.org。", "example.org"),
         ("xn--bcher-kva.example", "bücher.example"),
         ("BÜCHER.example", "bücher.example"),
         ("localhost", "localhost"),
@@ -57,9 +58,24 @@ def test_a_domain_has_one_form(given, prepared):
 
 @pytest.mark.parametrize(
     "octets",
-    [b"", b".", b"a..b", b"-a", b"a-", b"a b", b"a@b", b"a/b", b"[::1]", b"\xff", b"a" * 1024,
-     b"xn--\xc3\xa9", b"a_b"],
-)  # fmt: skip
+    [
+        b"",
+        b".",
+        b"a..b",
+        b"example.org..",
+        b"example.org.\xe3\x80\x82",
+        b"-a",
+        b"a-",
+        b"a b",
+        b"a@b",
+        b"a/b",
+        b"[::1]",
+        b"\xff",
+        b"a" * 1024,
+        b"xn--\xc3\xa9",
+        b"a_b",
+    ],
+)
 def test_what_is_no_domain_is_refused(octets):
     with pytest.raises(Unprepared):
         preparation.domain(octets)

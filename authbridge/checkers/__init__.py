@@ -60,8 +60,11 @@ class CheckerSettings:
             return None
         try:
             kind: Any = importlib.import_module(module)
-        except ImportError as error:
+        except (ImportError, TypeError, ValueError) as error:
             table.wrong("kind", f"{module} cannot be imported: {error}")
+            return None
+        if not (hasattr(kind, "read_settings") and hasattr(kind, "make_checker")):
+            table.wrong("kind", f"{module} is no kind of checker: see authbridge.checkers")
             return None
         return cls(kind, kind.read_settings(table))
 

@@ -56,7 +56,7 @@ class Mistaken(Unreadable):
 def read_settings(table: Table) -> FileSettings:
     """Read the table, and the file as well: a mistake in it is one of the configuration."""
     settings = FileSettings(table.private_file("path"))
-    if "path" in table and private_file_trouble(settings.path) is None:
+    if settings.path != table.folder:
         try:
             parse(_read(settings.path)[1])
         except Unreadable as error:
@@ -126,7 +126,7 @@ def _read(path: Path) -> tuple[tuple[int, ...], bytes]:
 
 
 def _signature(found: os.stat_result) -> tuple[int, ...]:
-    # The mode and the owner belong to it: a file that others may now write to is not to be used.
+    # The mode belongs to it: a file that others may now write to is not to be used.
     return (found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_mode)
 
 

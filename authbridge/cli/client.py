@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from authbridge import preparation
 from authbridge.frontends import clients
 
 FOLDER = Path("/etc/authbridge/clients")
@@ -32,6 +33,13 @@ def new_client(chosen: argparse.Namespace) -> int:
     if not clients.NAME.fullmatch(chosen.name):
         print("A client's name is letters, digits, dot, _ and -.", file=sys.stderr)
         return 2
+    domains = chosen.domain or ["example.org"]
+    for domain in domains:
+        try:
+            preparation.domain(os.fsencode(domain))
+        except preparation.Unprepared as error:
+            print(f"{domain!a}: {error}", file=sys.stderr)
+            return 2
     secret = secrets.token_urlsafe(32)
     path = (chosen.folder / chosen.name).absolute()
     try:
@@ -42,7 +50,6 @@ def new_client(chosen: argparse.Namespace) -> int:
     except OSError as error:
         print(f"{path}: {error.strerror}", file=sys.stderr)
         return 2
-    domains = chosen.domain or ["example.org"]
     stanza = (
         f"[clients.{_key(chosen.name)}]\n"
         f"secret_file = {json.dumps(str(path))}\n"

@@ -7,18 +7,20 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import io
 import sys
 
 from authbridge import __version__
 from authbridge.settings import ConfigurationError
-
-ACCEPTED, REFUSED, WRONG, UNAVAILABLE = 0, 1, 2, 3
 
 COMMANDS = ("run", "check_config", "explain", "password", "client")
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run a command, and return its exit status."""
+    for stream in (sys.stdout, sys.stderr):  # a name that the terminal cannot show is no failure
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     parser = argparse.ArgumentParser(
         prog="authbridge", description="The bridge between XMPP servers and user directories."
     )
@@ -32,5 +34,5 @@ def main(arguments: list[str] | None = None) -> int:
     except ConfigurationError as error:
         for mistake in error.mistakes:
             print(mistake, file=sys.stderr)
-        return WRONG
+        return 2
     return status

@@ -61,7 +61,9 @@ class Connector:
         self._socket: _socket.socket | None = None
         self._retry = RETRY[0]
         self._next_try = 0.0
-        self._leave_at: float | None = None  # set at the end of input
+        self._connected_at = 0.0
+        self._ended = False  # the input has been read to its end
+        self._leave_at: float | None = None  # set when its writer has closed it
 
     def run(self) -> None:
         """Relay until the input ends, or until nobody reads the answers any more."""
@@ -82,15 +84,18 @@ class Connector:
         if relay.hangs:
             self._lose("the daemon is connected, and answers nothing: it hangs")
         self._write_answers()
-        return self._leave_at is not None and relay.idle
+        return self._ended and relay.idle
 
     def _turn(self) -> None:
         now = self._monotonic()
         if self._socket is None and self._path and now >= self._next_try:
             self._connect(self._path, now)
         poll = select.poll()
-        if self._leave_at is None and not self._relay.full:
+        full = self._relay.full
+        if not self._ended and not full:
             poll.register(self._stdin, select.POLLIN)
+        elif self._leave_at is None:
+            poll.register(self._stdin, 0)  # not to read from, and still to hear of its end
         if self._socket is not None:
             wanted = select.POLLIN | (select.POLLOUT if self._relay.questions else 0)
             poll.register(self._socket, wanted)
@@ -98,7 +103,10 @@ class Connector:
         if self._socket is not None and self._socket.fileno() in ready:
             self._hear(self._socket)
         if self._stdin in ready:
-            self._ask()
+            if full:
+                self._leave_at = now + LAST_WORDS
+            else:
+                self._ask()
         self._send()
 
     def _patience(self, now: float) -> float | None:
@@ -113,7 +121,9 @@ class Connector:
         now = self._monotonic()
         data = posix.read(self._stdin, 65537)
         if not data:
-            self._leave_at = now + LAST_WORDS
+            self._ended = True
+            if self._leave_at is None:
+                self._leave_at = now + LAST_WORDS
             return
         if self._socket is None and self._path:
             self._connect(self._path, now)  # a daemon that is back serves this very request
@@ -129,6 +139,7 @@ class Connector:
         except OSError as error:
             self._report.trouble(why(error, path))
         else:
+            self._connected_at = now
             self._relay.connected(now)
 
     def _hear(self, sock: _socket.socket) -> None:
@@ -149,7 +160,6 @@ class Connector:
                 f"the daemon does not serve uid {posix.geteuid()}: name its user in [extauth].users"
             )
         if self._relay.welcome:
-            self._retry = RETRY[0]
             self._report.recovered(f"connected to the daemon at {self._path}")
 
     def _send(self) -> None:
@@ -170,6 +180,8 @@ class Connector:
         if self._socket is not None:
             self._socket.close()
             self._socket = None
+            if now - self._connected_at > RETRY[1]:  # not one that comes and goes
+                self._retry = RETRY[0]
         self._next_try = now + self._retry
         self._relay.lose(now)
         self._report.trouble(why)
@@ -178,7 +190,12 @@ class Connector:
         # Blocking: who does not read its answers gets no more of them.
         relay = self._relay
         while relay.answers:
-            del relay.answers[: posix.write(self._stdout, relay.answers)]
+            try:
+                del relay.answers[: posix.write(self._stdout, relay.answers)]
+            except BlockingIOError:  # somebody has made the pipe so
+                poll = select.poll()
+                poll.register(self._stdout, select.POLLOUT)
+                poll.poll()
         if relay.outages:
             relay.outages = 0
             self._report.trouble("requests are answered as in an outage")
@@ -199,7 +216,8 @@ def main(arguments: list[str]) -> int:
     """The program. Whatever is wrong, it stays and answers: see the module's text."""
     path: str | None = DEFAULT_SOCKET
     if arguments:
-        path = arguments[1] if len(arguments) == 2 and arguments[0] == "--socket" else None
+        path = arguments[1] if len(arguments) == 2 and arguments[0] == "--socket" else ""
+    path = path or None
     report = Report(time.monotonic, 2, "/dev/log")
     if path is None:
         report.trouble(USAGE)

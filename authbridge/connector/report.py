@@ -25,19 +25,24 @@ class Report:
         self._stderr = stderr
         self._syslog = syslog
         self._last: dict[str, float] = {}
+        self._troubled = False
 
     def trouble(self, text: str) -> None:
         """Report something that is wrong, unless it was reported a short while ago."""
-        now = self._monotonic()
-        if now - self._last.get(text, -QUIET) >= QUIET:
-            self._last[text] = now
-            self._write(WARNING, text)
+        self._troubled = True
+        self._report(WARNING, text)
 
     def recovered(self, text: str) -> None:
         """Report the end of a trouble; without one there is nothing to report."""
-        if self._last:
-            self._last.clear()
-            self._write(NOTICE, text)
+        if self._troubled:
+            self._troubled = False
+            self._report(NOTICE, text)
+
+    def _report(self, priority: int, text: str) -> None:
+        now = self._monotonic()
+        if now - self._last.get(text, -QUIET) >= QUIET:
+            self._last[text] = now
+            self._write(priority, text)
 
     def _write(self, priority: int, text: str) -> None:
         line = f"authbridge-extauth[{posix.getpid()}]: {text}"

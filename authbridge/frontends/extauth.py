@@ -26,7 +26,7 @@ HEAD_START = 0.5
 """Seconds by which the daemon gives up before the connector does, so that an answer is logged with
 its reason by who knows it."""
 LONGEST_DEADLINE = 25.0
-"""Seconds."""
+"""Seconds; ejabberd gives up after 30, the time in its own queue included."""
 MOST_UNANSWERED = 256
 """Questions of one connector; it has 64 itself, and more are not read until some are answered."""
 
@@ -62,19 +62,13 @@ class ExtauthSettings:
         settings = cls(
             users=users,
             uids=uids(users, table) if serves else frozenset(),
-            deadline=table.duration("deadline", deadline),
+            deadline=table.duration("deadline", deadline, least=0.1, most=LONGEST_DEADLINE),
             # No "true" for auth: an outage must never let anybody in.
             outage_auth=OUTAGE_ANSWERS[outage.choice("auth", ("false", "error"), "error")],
             outage_isuser=OUTAGE_ANSWERS[outage.choice("isuser", OUTAGE_ANSWERS, "true")],
         )
         outage.close()
         table.close()
-        if settings.deadline > LONGEST_DEADLINE:
-            table.wrong(
-                "deadline",
-                f"is more than {LONGEST_DEADLINE:.0f} s; ejabberd gives up after 30, its own queue "
-                "included",
-            )
         return settings
 
     def hello(self, *, admitted: bool = True) -> Hello:
@@ -112,7 +106,7 @@ class ExtauthFrontEnd:
         try:
             request = extauth.parse(frame)
         except Malformed:
-            self._authenticator.malformed(self.NAME)
+            self._authenticator.turn_away(self.NAME, "-", Reason.REQUEST_MALFORMED)
             return answered(extauth.refusal(frame))
         if request.verb in _WRITES:
             self._authenticator.refuse(

@@ -7,12 +7,15 @@ time limit that every octet starts anew.
 
 from __future__ import annotations
 
+import ipaddress
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from io import BytesIO
 from typing import Any
 
 from twisted.internet.interfaces import IAddress, IReactorTime
+from twisted.internet.protocol import connectionDone
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from twisted.web.http import RESPONSES, HTTPChannel, HTTPFactory, Request
@@ -29,6 +32,8 @@ from authbridge.wire import httpauth
 
 LARGEST_BODY = 65536
 """Octets; an URL may have 16 kB with its headers, so what is longer goes into a POST."""
+LONGEST_DEADLINE = 600.0
+"""Seconds; Prosody waits for minutes."""
 SLOWEST_REQUEST = 15.0
 """Seconds from a request's first octet to its last, and of idleness between two."""
 RETRY_AFTER = b"5"
@@ -48,7 +53,10 @@ class HttpSettings:
     @classmethod
     def read(cls, table: Table, deadline: float) -> HttpSettings:
         """Read the table, and close it."""
-        settings = cls(table.boolean("anonymous", False), table.duration("deadline", deadline))
+        settings = cls(
+            anonymous=table.boolean("anonymous", False),
+            deadline=table.duration("deadline", deadline, least=0.1, most=LONGEST_DEADLINE),
+        )
         table.close()
         return settings
 
@@ -67,6 +75,7 @@ NO = Answer(200, httpauth.FALSE)
 CANNOT_TELL = Answer(503, b"unavailable", ((b"Retry-After", RETRY_AFTER),))
 WHO = Answer(401, b"credentials?", ((b"WWW-Authenticate", b'Basic realm="authbridge"'),))
 FORBIDDEN = Answer(403, b"this client may not ask that: see its `may` and `domains`")
+ELSEWHERE = Answer(421, b"without credentials, by the name localhost or a loopback address alone")
 NOT_HERE = Answer(404, b"no such path")
 NOT_DONE = Answer(501, b"nobody here can do that")
 TOO_LONG = Answer(414, b"the URL or a header is longer than 16384 octets; POST takes more")
@@ -101,30 +110,36 @@ class HttpFrontEnd:
         path, _, query = call.uri.partition(b"?")
         prefix, _, last = path.rpartition(b"/")
         verb = last.decode("latin-1")
-        if (
-            prefix != b"/auth"
-            or verb not in httpauth.READS | httpauth.WRITES | httpauth.UNSUPPORTED
-        ):
-            return call.answer(NOT_HERE)
+        if prefix != b"/auth" or verb not in httpauth.VERBS:
+            return self.turn_away(call, "-", Reason.REQUEST_MALFORMED, NOT_HERE)
         client = self._caller(call)
         if client is None:
-            return call.answer(WHO)
+            return self.turn_away(call, verb, Reason.CALLER_UNKNOWN, WHO)
+        if client is clients.ANONYMOUS and not is_ours(call):
+            return self.turn_away(call, verb, Reason.CALLER_NOT_ALLOWED, ELSEWHERE)
         if verb in httpauth.UNSUPPORTED:
-            return call.answer(NOT_DONE)
-        methods = (b"GET", b"POST") if verb in httpauth.READS else (b"POST",)
-        if call.method not in methods:
-            allow = (b"Allow", b", ".join(methods))
-            return call.answer(Answer(405, b"not with this method", (allow,)))
-        if call.method == b"POST" and query:
-            return call.answer(Answer(400, b"a POST has its parameters in its body"))
-        form = query if call.method == b"GET" else call.body
+            return self.turn_away(call, verb, Reason.NOT_SUPPORTED, NOT_DONE)
         try:
-            parameters = httpauth.parse(form, password=verb == "check_password")
+            parameters = self._parameters(call, verb, query)
         except httpauth.BadRequest as error:
-            return call.answer(Answer(400, str(error).encode()))
+            bad = Answer(400, str(error).encode())
+            return self.turn_away(call, verb, Reason.REQUEST_MALFORMED, bad)
+        if parameters is None:
+            methods = b"GET, POST" if verb in httpauth.READS else b"POST"
+            wrong = Answer(405, b"not with this method", ((b"Allow", methods),))
+            return self.turn_away(call, verb, Reason.REQUEST_MALFORMED, wrong)
         if not client.may_ask(verb, parameters.server):
-            return call.answer(FORBIDDEN)
+            return self.turn_away(call, verb, Reason.CALLER_NOT_ALLOWED, FORBIDDEN)
         self._ask(call, verb, parameters)
+
+    def turn_away(self, call: Call, operation: str, reason: Reason, answer: Answer) -> None:
+        """Refuse what does not come to a question, with its line in the log."""
+        self._authenticator.turn_away(self.NAME, operation, reason)
+        call.answer(answer)
+
+    def too_much(self) -> None:
+        """Write the line of a call that was refused before it was complete."""
+        self._authenticator.turn_away(self.NAME, "-", Reason.REQUEST_MALFORMED)
 
     def _caller(self, call: Call) -> Client | None:
         headers = call.requestHeaders.getRawHeaders(b"Authorization", ())
@@ -136,6 +151,18 @@ class HttpFrontEnd:
             return clients.find(self._callers, *httpauth.parse_basic(headers[0]))
         except httpauth.BadRequest:
             return None
+
+    def _parameters(self, call: Call, verb: str, query: bytes) -> httpauth.Parameters | None:
+        """What the call names; None where it has the wrong method. Raises BadRequest."""
+        if len(call.requestHeaders.getRawHeaders(b"Host", ())) > 1:
+            raise httpauth.BadRequest("there are several Host headers")
+        if call.method == b"POST":
+            if query:
+                raise httpauth.BadRequest("a POST has its parameters in its body")
+            query = call.body
+        elif call.method != b"GET" or verb in httpauth.WRITES:
+            return None
+        return httpauth.parse(query, password=verb == "check_password")
 
     def _ask(self, call: Call, verb: str, parameters: httpauth.Parameters) -> None:
         user, server = parameters.user, parameters.server
@@ -152,6 +179,20 @@ class HttpFrontEnd:
             outcome = self._authenticator.user_exists(self.NAME, user, server, deadline)
         outcome.addCallback(lambda outcome: call.answer(answer_of(outcome)))
         outcome.addErrback(call.fail)
+
+
+def is_ours(call: Call) -> bool:
+    """Whether the call is addressed to this machine by a name of its own.
+
+    A page in a browser on this machine can have its name resolve to 127.0.0.1 and then call us
+    (DNS rebinding); the Host header still has the page's name.
+    """
+    host = b"".join(call.requestHeaders.getRawHeaders(b"Host", (b"localhost",))).decode("latin-1")
+    name = host.rpartition(":")[0] if re.search(r":\d+$", host) else host
+    try:
+        return ipaddress.ip_address(name.strip("[]")).is_loopback
+    except ValueError:
+        return name.lower() == "localhost"
 
 
 @provider(INonQueuedRequestFactory)
@@ -233,6 +274,12 @@ class Channel(HTTPChannel):
         if not self.refused:
             super().dataReceived(data)
 
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        """Make room for another."""
+        super().connectionLost(reason)
+        factory: Any = self.factory
+        factory.left()
+
     def lineLengthExceeded(self, line: bytes) -> None:
         """An URL or a header of more than 16 kB."""
         self.refuse(TOO_LONG)
@@ -242,6 +289,10 @@ class Channel(HTTPChannel):
         if not self.refused:
             super().allContentReceived()
 
+    def _send100Continue(self) -> None:
+        if not self.refused:  # else this would be a second answer
+            super()._send100Continue()
+
     def refuse(self, answer: Answer) -> None:
         """Answer a request of which there is too much, and end the connection.
 
@@ -249,6 +300,7 @@ class Channel(HTTPChannel):
         and never see the answer. The request's time limit ends the other half.
         """
         self.refused = True
+        self.front_end.too_much()
         transport: Any = self.transport
         transport.write(
             b"HTTP/1.1 %d %b\r\nConnection: close\r\nContent-Type: text/plain\r\n"
@@ -263,17 +315,34 @@ class HttpFactory(HTTPFactory):
 
     noisy = False
 
-    def __init__(self, front_end: HttpFrontEnd, reactor: IReactorTime) -> None:
+    def __init__(
+        self, front_end: HttpFrontEnd, reactor: IReactorTime, most_connections: int
+    ) -> None:
+        """`most_connections`: those above are closed at once, so that a flood of them leaves the
+        descriptors that the other front ends and the checkers need."""
         super().__init__(timeout=SLOWEST_REQUEST, reactor=reactor)
         self._front_end = front_end
+        self._room = most_connections
+        self._full = False
 
     def buildProtocol(self, addr: IAddress | None) -> Any:
         """A channel with our clock and time limit; HTTP/1.1 only."""
+        if self._room <= 0:
+            if not self._full:
+                log.warn("too many HTTP connections; what is above is closed at once")
+            self._full = True
+            return None
+        self._room -= 1
         channel: Any = Channel(self._front_end)
         channel.factory = self
         channel.callLater = self.reactor.callLater
         channel.timeOut = self.timeOut
         return channel
+
+    def left(self) -> None:
+        """A connection has ended."""
+        self._room += 1
+        self._full = False
 
     def log(self, request: Request) -> None:
         """Nothing: the URL of a call holds a password. The authenticator logs each login."""

@@ -7,6 +7,7 @@ turn of the reactor for each answer, and makes descriptors non-blocking that are
 from __future__ import annotations
 
 import os
+import select
 from collections import deque
 from functools import partial
 from typing import Any
@@ -90,6 +91,8 @@ class Pipe:
             try:
                 # Blocking: who does not read its answers gets no more of them.
                 ready = ready[os.write(self._stdout, ready) :]
+            except BlockingIOError:  # somebody has made the pipe so
+                select.select([], [self._stdout], [])
             except BrokenPipeError:
                 self._stop()
                 return

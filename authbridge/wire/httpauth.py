@@ -25,6 +25,7 @@ READS = frozenset({"check_password", "user_exists"})
 WRITES = frozenset({"register", "set_password", "remove_user"})
 UNSUPPORTED = frozenset({"get_password", "get_certs"})
 """Verbs of the family that cannot be served: there is no password here to be read."""
+VERBS = READS | WRITES | UNSUPPORTED
 
 _ESCAPE = re.compile(rb"%([0-9A-Fa-f]{2})")
 
@@ -86,6 +87,8 @@ def parse_basic(header: bytes) -> tuple[bytes, bytes]:
         decoded = base64.b64decode(credentials.strip(b" "), validate=True)
     except binascii.Error:
         raise BadRequest("the Authorization header is not base64") from None
+    if base64.b64encode(decoded) != credentials.strip(b" "):
+        raise BadRequest("the Authorization header has another spelling")
     user, colon, password = decoded.partition(b":")
     if not colon:
         raise BadRequest("the Authorization header has no colon")

@@ -113,7 +113,9 @@ def test_a_clients_stanza_is_one_that_the_configuration_takes(folder):
     assert run("check-config", str(path)).returncode == 0
 
 
-@pytest.mark.parametrize("arguments", [["a:b"], ["x/y"], ["prosody", "--folder", "/nonexistent"]])
+@pytest.mark.parametrize(
+    "arguments", [["a:b"], ["x/y"], ["p", "--folder", "/nonexistent"], ["p", "--domain", "a b"]]
+)
 def test_a_client_that_cannot_be_made_is_said_so(arguments):
     done = run("client", "new", *arguments)
     assert (done.returncode, done.stdout) == (2, b"")

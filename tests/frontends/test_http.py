@@ -55,7 +55,7 @@ class Server:
         front_end = HttpFrontEnd(
             self.house.authenticator, HttpSettings(anonymous, 8.0), {"prosody": CLIENT}
         )
-        self.factory = HttpFactory(front_end, self.clock)
+        self.factory = HttpFactory(front_end, self.clock, 2)
         self.connect()
 
     def connect(self):
@@ -184,7 +184,8 @@ def test_a_password_of_40000_octets_is_taken_by_post_and_refused_by_get(server):
 def test_what_breaks_the_contract_is_400_and_asks_nobody(server, request_octets):
     server.send(request_octets)
     assert server.answer()[0] == 400
-    assert server.house.lines == []
+    (line,) = server.house.lines
+    assert "jid=- checker=- verdict=rejected reason=request_malformed" in line
 
 
 @pytest.mark.parametrize(
@@ -204,7 +205,9 @@ def test_without_the_right_credentials_it_is_401(server, headers):
     assert status == 401
     assert answered["WWW-Authenticate"].startswith("Basic ")
     assert b"true" not in body
-    assert server.house.lines == []
+    (line,) = server.house.lines
+    assert "operation=check_password jid=- checker=- verdict=rejected" in line
+    assert "reason=caller_unknown" in line
 
 
 def test_what_a_client_may_not_ask_is_403(server):
@@ -212,7 +215,7 @@ def test_what_a_client_may_not_ask_is_403(server):
     assert server.answer()[0] == 403
     server.send(post("/auth/register"))
     assert server.answer()[0] == 403
-    assert server.house.lines == []
+    assert ["reason=caller_not_allowed" in line for line in server.house.lines] == [True, True]
 
 
 def test_a_write_that_a_client_may_ask_is_501_as_nobody_can_do_it(server):
@@ -236,6 +239,7 @@ def test_there_is_no_password_to_be_read(server, verb):
 def test_other_paths_are_404(server, path):
     server.send(get(path))
     assert server.answer()[0] == 404
+    assert "operation=- jid=-" in server.house.lines[0]
 
 
 @pytest.mark.parametrize("method", [b"PUT", b"DELETE", b"HEAD", b"OPTIONS", b"get"])
@@ -254,12 +258,38 @@ def test_a_write_by_get_is_405(server):
 
 def test_anonymous_callers_are_served_where_that_is_on():
     server = Server(ScriptedChecker(model.PASSWORD_MATCHES), anonymous=True)
-    server.send(get("/auth/check_password", headers=b""))
+    server.send(get("/auth/check_password", headers=b"").replace(b"Host: h", b"Host: localhost"))
     assert server.answer()[::2] == (200, b"true")
-    server.send(post("/auth/set_password", headers=b""))
+    server.send(post("/auth/set_password", headers=b"").replace(b"Host: h", b"Host: localhost"))
     assert server.answer()[0] == 403
     server.send(get("/auth/check_password", headers=b"Authorization: Basic eDp5\r\n"))
     assert server.answer()[0] == 401
+
+
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [
+        ("localhost", 200),
+        ("LOCALHOST:9281", 200),
+        ("127.0.0.1:9281", 200),
+        ("[::1]:9281", 200),
+        ("evil.example", 421),
+        ("127.0.0.1.evil.example:9281", 421),
+        ("192.0.2.1", 421),
+        ("", 421),
+    ],
+)
+def test_an_anonymous_call_must_be_addressed_to_this_machine(host, status):
+    server = Server(ScriptedChecker(model.PASSWORD_MATCHES), anonymous=True)
+    server.send(
+        get("/auth/check_password", headers=b"").replace(b"Host: h", b"Host: " + host.encode())
+    )
+    assert server.answer()[0] == status
+
+
+def test_two_hosts_are_400(server):
+    server.send(get("/auth/check_password", headers=SECRET + b"Host: other\r\n"))
+    assert server.answer()[0] == 400
 
 
 def test_a_connection_serves_one_call_after_another_and_pipelined_ones_in_order(server):
@@ -281,6 +311,20 @@ def test_a_body_that_comes_with_its_announcement_is_413_too(server):
     server.send(post("/auth/check_password", b"x" * 70_000))
     assert server.answer()[0] == 413
     assert server.transport.value() == b""
+
+
+def test_a_caller_that_waits_to_be_told_to_continue_gets_one_answer(server):
+    head = b"POST /auth/check_password HTTP/1.1\r\n" + SECRET
+    server.send(head + b"Content-Length: 99999\r\nExpect: 100-continue\r\n\r\n")
+    assert server.answer()[0] == 413
+    assert server.transport.value() == b""
+    server.connect()
+    body = urlencode(LOGIN).encode()
+    server.send(head + b"Content-Length: %d\r\nExpect: 100-continue\r\n\r\n" % len(body))
+    assert server.transport.value() == b"HTTP/1.1 100 Continue\r\n\r\n"
+    server.transport.clear()
+    server.send(body)
+    assert server.answer()[::2] == (200, b"true")
 
 
 def test_a_chunked_body_that_grows_too_large_is_413(server):
@@ -357,6 +401,18 @@ def test_a_fault_is_503_and_no_log_has_the_password():
     finally:
         globalLogPublisher.removeObserver(events.append)
     assert sum("log_failure" in event for event in events) == 2
+
+
+def test_connections_above_the_most_are_closed_until_there_is_room(server):
+    events = []
+    globalLogPublisher.addObserver(events.append)
+    server.connect()
+    assert server.factory.buildProtocol(None) is None
+    assert server.factory.buildProtocol(None) is None
+    globalLogPublisher.removeObserver(events.append)
+    assert len(events) == 1
+    server.channel.connectionLost(Failure(ConnectionDone()))
+    assert server.factory.buildProtocol(None) is not None
 
 
 def test_no_url_is_logged(server):

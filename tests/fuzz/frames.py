@@ -25,6 +25,8 @@ from tests.test_daemon import ROOT, RUN, Daemon
 VERBS = [b"auth", b"isuser", b"setpass", b"tryregister", b"removeuser", b"removeuser3", b"certauth"]
 PROGRAM = ROOT / "bin" / "authbridge-extauth"
 RIGHT = b"wonderland"
+MOST_GROWTH = 24
+"""Megabytes of the daemon over a torture run."""
 WAIT = 60
 """Seconds without any answer after which one is lost."""
 
@@ -170,6 +172,8 @@ def main(count: int) -> None:
                 f"{descriptors(daemon.process.pid) - fds:+d} descriptors",
                 flush=True,
             )
+            assert grown < MOST_GROWTH
+            assert abs(descriptors(daemon.process.pid) - fds) <= 8
     finally:
         daemon.remove()
 

@@ -96,7 +96,16 @@ def test_basic_credentials_are_split_at_the_first_colon():
 
 @pytest.mark.parametrize(
     "header",
-    [b"", b"Basic", b"Bearer x", b"Basic !!!", b"Basic cHJvc29keQ==", b"Basic cHJ vc29keTo="],
+    [
+        b"",
+        b"Basic",
+        b"Bearer x",
+        b"Basic !!!",
+        b"Basic cHJvc29keQ==",
+        b"Basic cHJ vc29keTo=",
+        b"Basic cHJvc29keTo==",
+        b"Basic cHJvc29keTp=",
+    ],
 )
 def test_other_authorization_is_refused(header):
     with pytest.raises(BadRequest):
