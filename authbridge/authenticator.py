@@ -187,13 +187,15 @@ class Authenticator:
         if rule is None:
             login.step("domain", f'{host} has no [domains."{host}"], and there is none for "*"')
             return model.rejected(Reason.DOMAIN_UNKNOWN)
-        login.step("domain", f"{host} asks {', '.join(named.name for named in rule.check)}")
+        if login.trace is not None:
+            login.step("domain", f"{host} asks {', '.join(named.name for named in rule.check)}")
         try:
             login.jid = JID(preparation.local(user), host)
         except preparation.Unprepared as error:
             login.step("user", str(error))
             return model.rejected(Reason.USER_MALFORMED)
-        login.step("user", f"prepared as {login.jid}")
+        if login.trace is not None:
+            login.step("user", f"prepared as {login.jid}")
         return rule
 
     async def _ask(self, login: Login, named: NamedChecker, asking: Awaitable[Outcome]) -> Outcome:
@@ -205,7 +207,9 @@ class Authenticator:
         except Exception:  # noqa: BLE001 - a fault of one checker must not end the others
             log.failure("checker {name} raised", name=named.name)
             outcome = model.unavailable(Reason.INTERNAL_ERROR)
-        login.step(f"checker {named.name}", f"{outcome.verdict.value}: {outcome.reason.words}")
+        if login.trace is not None:
+            found = f"{outcome.verdict.value}: {outcome.reason.words}"
+            login.step(f"checker {named.name}", found)
         return outcome
 
     def _nobody_left(
@@ -246,16 +250,18 @@ class Authenticator:
                 login.expiry.cancel()
             self._under_way.discard(login)
         seconds = self._clock.seconds() - login.started
+        number = next(self._numbers)
         login.answer.callback(outcome)  # before the line: a log that fails keeps nobody out
-        self._login_log.line(
-            f"{self._boot}-{next(self._numbers):x}",
-            login.front_end,
-            login.operation,
-            "-" if login.jid is None else f"{login.jid.local}@{login.jid.domain}",
-            login.checker,
-            outcome,
-            seconds,
-        )
+        if self._login_log.wants(outcome):
+            self._login_log.line(
+                f"{self._boot}-{number:x}",
+                login.front_end,
+                login.operation,
+                "-" if login.jid is None else f"{login.jid.local}@{login.jid.domain}",
+                login.checker,
+                outcome,
+                seconds,
+            )
         if not self._under_way:
             waiting, self._idle = self._idle, []
             for deferred in waiting:

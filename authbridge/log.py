@@ -106,6 +106,10 @@ class LoginLog:
         self._wall = wall
         self._stamp = Stamp()
 
+    def wants(self, outcome: Outcome) -> bool:
+        """Whether a login with this outcome gets a line."""
+        return not self._only_refused or outcome.verdict is not Verdict.ACCEPTED
+
     def line(
         self,
         number: str,
@@ -117,12 +121,9 @@ class LoginLog:
         seconds: float,
     ) -> None:
         """Write the line of one login. `jid` is a prepared one, or "-" where it is none."""
-        verdict = outcome.verdict
-        if self._only_refused and verdict is Verdict.ACCEPTED:
-            return
         when = self._stamp.text(self._wall())
         # .value is a property call on an enum; _value_ is the same as an attribute.
-        verdict_text, reason_text = verdict._value_, outcome.reason._value_
+        verdict, reason = outcome.verdict._value_, outcome.reason._value_
         if self._json:
             line = json.dumps(
                 {
@@ -133,15 +134,15 @@ class LoginLog:
                     "operation": operation,
                     "jid": jid,
                     "checker": checker,
-                    "verdict": verdict_text,
-                    "reason": reason_text,
+                    "verdict": verdict,
+                    "reason": reason,
                     "ms": round(seconds * 1000, 2),
                 }
             )
         else:
             line = (
                 f"{when} login id={number} front_end={front_end} operation={operation} jid={jid} "
-                f"checker={checker} verdict={verdict_text} reason={reason_text} "
+                f"checker={checker} verdict={verdict} reason={reason} "
                 f"ms={seconds * 1000:.2f}"
             )
         self._write(line)

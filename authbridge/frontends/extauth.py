@@ -7,6 +7,7 @@ import socket
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from twisted.internet.interfaces import IAddress
@@ -15,6 +16,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from authbridge.authenticator import Authenticator
+from authbridge.frontends.direct import Writer
 from authbridge.model import Outcome, Reason, Verdict
 from authbridge.secret import Secret
 from authbridge.settings import Table, did_you_mean
@@ -123,23 +125,25 @@ class ExtauthFrontEnd:
                 self.NAME, request.user, request.domain, self._deadline
             )
             outage = self._terms.isuser
-        outcome.addCallback(lambda outcome: answered(answer_of(outcome, outage)))
-        outcome.addErrback(lambda failure: log.failure("an answer was not delivered", failure))
+        outcome.addCallback(_deliver, outage, answered)
 
     def outage(self, frame: bytes) -> bytes:
         """The answer to a request that there is no time left for."""
         return self._terms.outage(frame)
 
 
+def _deliver(outcome: Outcome, outage: bytes, answered: Callable[[bytes], None]) -> None:
+    try:
+        answered(answer_of(outcome, outage))
+    except Exception:  # noqa: BLE001 - a fault in writing it; the login has had its verdict
+        log.failure("an answer was not delivered")
+
+
 def answer_of(outcome: Outcome, outage: bytes) -> bytes:
     """The four octets for an outcome; `outage` is what an UNAVAILABLE one answers."""
-    match outcome.verdict:
-        case Verdict.ACCEPTED:
-            return TRUE
-        case Verdict.UNAVAILABLE:
-            return outage
-        case _:
-            return FALSE
+    if outcome.verdict is Verdict.ACCEPTED:
+        return TRUE
+    return outage if outcome.verdict is Verdict.UNAVAILABLE else FALSE
 
 
 class ConnectorLine(Protocol):
@@ -156,6 +160,7 @@ class ConnectorLine(Protocol):
     def connectionMade(self) -> None:
         """Serve the user that the kernel names, if it is one of ours."""
         transport: Any = self.transport
+        self._writer = Writer(transport)
         pid, uid = peer(transport.socket)
         self._connected = uid in self._settings.uids
         self._write(self._settings.hello(admitted=self._connected).encode())
@@ -174,7 +179,7 @@ class ConnectorLine(Protocol):
         try:
             for question in self._questions.feed(data):
                 self._unanswered += 1
-                self._ask(question)
+                self._front_end.ask(question[4:], partial(self._answered, question[:4]))
         finally:
             self._batch = None
         if batch:
@@ -186,27 +191,22 @@ class ConnectorLine(Protocol):
         """What is under way is finished by its deadline; its answers have nowhere to go."""
         self._connected = False
 
-    def _ask(self, question: bytes) -> None:
-        number = question[:4]
-
-        def answered(answer: bytes) -> None:
-            self._unanswered -= 1
-            octets = number + answer[2:]
-            if self._batch is not None:
-                self._batch.append(octets)
-            elif self._connected:
-                self._write(octets)
-                if self._unanswered == MOST_UNANSWERED - 1:
-                    self._transport.resumeProducing()
-
-        self._front_end.ask(question[4:], answered)
+    def _answered(self, number: bytes, answer: bytes) -> None:
+        self._unanswered -= 1
+        octets = number + answer[2:]
+        if self._batch is not None:
+            self._batch.append(octets)
+        elif self._connected:
+            self._write(octets)
+            if self._unanswered == MOST_UNANSWERED - 1:
+                self._transport.resumeProducing()
 
     @property
     def _transport(self) -> Any:
         return self.transport
 
     def _write(self, octets: bytes) -> None:
-        self._transport.write(octets)
+        self._writer.write(octets)
 
 
 def peer(sock: socket.socket) -> tuple[int, int]:

@@ -11,6 +11,7 @@ import ipaddress
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from http import HTTPStatus
 from io import BytesIO
 from typing import Any
 
@@ -18,13 +19,14 @@ from twisted.internet.interfaces import IAddress, IReactorTime
 from twisted.internet.protocol import connectionDone
 from twisted.logger import Logger
 from twisted.python.failure import Failure
-from twisted.web.http import RESPONSES, HTTPChannel, HTTPFactory, Request
+from twisted.web.http import HTTPChannel, HTTPFactory, Request
 from twisted.web.iweb import INonQueuedRequestFactory
 from zope.interface import provider
 
 from authbridge.authenticator import Authenticator
 from authbridge.frontends import clients
 from authbridge.frontends.clients import Client
+from authbridge.frontends.direct import Writer
 from authbridge.model import Outcome, Reason, Verdict
 from authbridge.secret import Secret
 from authbridge.settings import Table
@@ -38,6 +40,8 @@ SLOWEST_REQUEST = 15.0
 """Seconds from a request's first octet to its last, and of idleness between two."""
 RETRY_AFTER = b"5"
 """Seconds; an outage is over when it is over, and callers should not wait for long."""
+
+_PHRASES = {status.value: status.phrase.encode() for status in HTTPStatus}
 
 log = Logger()
 
@@ -84,13 +88,26 @@ TOO_LARGE = Answer(413, b"the body is larger than 65536 octets")
 
 def answer_of(outcome: Outcome) -> Answer:
     """What a caller is told of an outcome."""
-    match outcome.verdict:
-        case Verdict.ACCEPTED:
-            return YES
-        case Verdict.UNAVAILABLE:
-            return CANNOT_TELL
-        case _:
-            return NO
+    if outcome.verdict is Verdict.ACCEPTED:
+        return YES
+    return CANNOT_TELL if outcome.verdict is Verdict.UNAVAILABLE else NO
+
+
+def encode(answer: Answer, *, body: bool, persistent: bool) -> bytes:
+    """The octets of an answer (RFC 9112); `body`: not for a HEAD, which gets its length alone."""
+    more = b"" if persistent else b"Connection: close\r\n"
+    for header in answer.headers:
+        more += b"%b: %b\r\n" % header
+    return (
+        b"HTTP/1.1 %d %b\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: %d\r\n"
+        b"Cache-Control: no-store\r\n%b\r\n%b"
+    ) % (
+        answer.status,
+        _PHRASES[answer.status],
+        len(answer.body),
+        more,
+        answer.body if body else b"",
+    )
 
 
 class HttpFrontEnd:
@@ -230,14 +247,11 @@ class Call(Request):
         """Send the answer, if anybody is still there, and end the request."""
         if self._disconnected:
             return
-        self.setResponseCode(answer.status)
-        headers = self.responseHeaders
-        headers.setRawHeaders(b"Content-Type", [b"text/plain; charset=utf-8"])
-        headers.setRawHeaders(b"Content-Length", [b"%d" % len(answer.body)])
-        headers.setRawHeaders(b"Cache-Control", [b"no-store"])
-        for name, value in answer.headers:
-            headers.setRawHeaders(name, [value])
-        self.write(answer.body)
+        self.startedWriting = 1
+        # In one piece: the request's own write would hand headers and body over one by one.
+        self.channel.writer.write(
+            encode(answer, body=self.method != b"HEAD", persistent=bool(self.channel.persistent))
+        )
         self.finish()
 
     def fail(self, failure: Failure) -> None:
@@ -256,7 +270,13 @@ class Channel(HTTPChannel):
         super().__init__()
         self.front_end = front_end
         self.refused = False
+        self.writer = Writer(None)
         self._receiving = False
+
+    def connectionMade(self) -> None:
+        """There is somebody to write to."""
+        super().connectionMade()
+        self.writer = Writer(self.transport)
 
     def resetTimeout(self) -> None:
         """Only a request's first octet starts its time limit, not every one."""
@@ -302,11 +322,7 @@ class Channel(HTTPChannel):
         self.refused = True
         self.front_end.too_much()
         transport: Any = self.transport
-        transport.write(
-            b"HTTP/1.1 %d %b\r\nConnection: close\r\nContent-Type: text/plain\r\n"
-            b"Content-Length: %d\r\n\r\n%b"
-            % (answer.status, RESPONSES[answer.status], len(answer.body), answer.body)
-        )
+        self.writer.write(encode(answer, body=True, persistent=False))
         transport.loseWriteConnection()
 
 
