@@ -7,9 +7,10 @@ here, once; a password that can be nobody's is refused here, before anybody is a
 from __future__ import annotations
 
 import itertools
-from collections.abc import Awaitable, Coroutine, Mapping
+from collections.abc import Awaitable, Coroutine, Generator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from typing import Any, cast
 
 from twisted.internet.defer import CancelledError, Deferred, succeed
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
@@ -223,11 +224,19 @@ class Authenticator:
     def _run(
         self, login: Login, judging: Coroutine[Any, Any, Outcome], deadline: float
     ) -> Deferred[Outcome]:
-        work = Deferred.fromCoroutine(judging)
-        work.addBoth(self._judged, login)
-        if not login.answer.called:  # somebody has to be waited for
-            self._under_way.add(login)
-            login.expiry = self._clock.callLater(deadline, self._expire, login, work)
+        try:
+            # As often, nobody has to be waited for, and then nothing that waits is needed.
+            awaited = judging.send(None)
+        except StopIteration as end:
+            self._settle(login, end.value)
+        except Exception:  # noqa: BLE001 - judged as if it had been raised later
+            self._judged(Failure(), login)
+        else:
+            work = Deferred.fromCoroutine(_rest(judging, awaited))
+            work.addBoth(self._judged, login)
+            if not login.answer.called:
+                self._under_way.add(login)
+                login.expiry = self._clock.callLater(deadline, self._expire, login, work)
         return login.answer
 
     def _expire(self, login: Login, work: Deferred[None]) -> None:
@@ -253,19 +262,39 @@ class Authenticator:
         number = next(self._numbers)
         login.answer.callback(outcome)  # before the line: a log that fails keeps nobody out
         if self._login_log.wants(outcome):
-            self._login_log.line(
-                f"{self._boot}-{number:x}",
-                login.front_end,
-                login.operation,
-                "-" if login.jid is None else f"{login.jid.local}@{login.jid.domain}",
-                login.checker,
-                outcome,
-                seconds,
-            )
+            try:
+                self._login_log.line(
+                    f"{self._boot}-{number:x}",
+                    login.front_end,
+                    login.operation,
+                    "-" if login.jid is None else f"{login.jid.local}@{login.jid.domain}",
+                    login.checker,
+                    outcome,
+                    seconds,
+                )
+            except Exception:  # noqa: BLE001 - the login is over; its line is what is lost
+                log.failure("a login has no line")
         if not self._under_way:
             waiting, self._idle = self._idle, []
             for deferred in waiting:
                 deferred.callback(None)
+
+
+def _rest(
+    judging: Coroutine[Any, Any, Outcome], awaited: Any
+) -> Generator[Deferred[Any], Any, Outcome]:
+    """What is left of a coroutine that has run to the first Deferred that it awaits."""
+    while True:
+        try:
+            found = yield awaited
+        except Exception as error:  # noqa: BLE001 - it is the coroutine's to handle
+            step = partial(judging.throw, error)
+        else:
+            step = partial(judging.send, found)
+        try:
+            awaited = step()
+        except StopIteration as end:
+            return cast("Outcome", end.value)
 
 
 def impossible(password: Secret) -> Reason | None:

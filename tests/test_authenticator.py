@@ -6,7 +6,7 @@ import gc
 import itertools
 
 import pytest
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred, succeed
 from twisted.logger import globalLogPublisher
 
 from authbridge import model
@@ -199,6 +199,30 @@ def test_a_cancellation_that_is_not_the_deadlines_is_a_fault(events):
     waiting.cancel()
     assert now(answer) == model.unavailable(Reason.INTERNAL_ERROR)
     assert any("log_failure" in event for event in events)
+
+
+def test_a_cancellation_out_of_nowhere_is_a_fault_too(events):
+    house = House(ScriptedChecker(CancelledError()))
+    assert now(house.check()) == model.unavailable(Reason.INTERNAL_ERROR)
+    assert any("log_failure" in event for event in events)
+
+
+def test_whatever_a_checker_awaits_it_is_answered_once():
+    class Ready:
+        """Hands out a Deferred that has its result already, as Deferred itself would not."""
+
+        def __await__(self):
+            result = yield succeed(YES)
+            return result
+
+    class Waiting(ScriptedChecker):
+        async def _answer(self, trace):
+            return await Ready()
+
+    house = House(Waiting(YES))
+    assert now(house.check()) is YES
+    assert now(house.authenticator.idle()) is None
+    assert house.clock.getDelayedCalls() == []
 
 
 def test_a_fault_behind_the_deadline_is_logged_and_not_answered_again(events):

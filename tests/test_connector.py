@@ -406,6 +406,18 @@ class TestConnector:
         assert ejabberd.answer() == TRUE
         assert ejabberd.end() == b""
 
+    def test_one_login_after_another_goes_through(self, daemon, ejabberd):
+        daemon.accept()
+        for n in range(20):
+            frame = b"auth:a:b:%d" % n
+            ejabberd.ask(frame)
+            number, asked = daemon.question()
+            assert asked == frame
+            daemon.answer(number, truth(frame))
+            assert ejabberd.answer() == truth(frame)
+        daemon.hang_up()
+        assert "closed the connection" in ejabberd.reported()
+
     def test_the_largest_frame_goes_through(self, daemon, ejabberd):
         daemon.accept()
         frame = b"auth:a:b:" + os.urandom(65526)

@@ -69,6 +69,8 @@ class Connector:
         """Relay until the input ends, or until nobody reads the answers any more."""
         try:
             while not self._over():
+                if self._socket is not None and self._relay.calm and self._leave_at is None:
+                    self._serve(self._socket)
                 self._turn()
         except BrokenPipeError:
             pass  # ejabberd has closed the pipe: that is how it stops us
@@ -85,6 +87,24 @@ class Connector:
             self._lose("the daemon is connected, and answers nothing: it hangs")
         self._write_answers()
         return self._ended and relay.idle
+
+    def _serve(self, sock: _socket.socket) -> None:
+        """Relay one request after another, while all is as it nearly always is: the daemon is
+        there, and nothing is under way but what was just asked. At anything else return, with
+        everything where `_turn` expects it."""
+        relay, stdin = self._relay, self._stdin
+        poll = select.poll()
+        poll.register(stdin, select.POLLIN)
+        poll.register(sock, select.POLLIN)
+        asked, answered = [(stdin, select.POLLIN)], [(sock.fileno(), select.POLLIN)]
+        patience = relay.terms.deadline * 1000 + 1
+        while relay.calm and poll.poll() == asked:
+            self._ask()
+            self._send()
+            if self._leave_at is not None or poll.poll(patience) != answered:
+                return
+            self._hear(sock)
+            self._write_answers()
 
     def _turn(self) -> None:
         now = self._monotonic()
@@ -143,6 +163,7 @@ class Connector:
             self._relay.connected(now)
 
     def _hear(self, sock: _socket.socket) -> None:
+        welcome_before = self._relay.welcome
         try:
             data = sock.recv(65536)
             if not data:
@@ -159,7 +180,7 @@ class Connector:
             self._lose(
                 f"the daemon does not serve uid {posix.geteuid()}: name its user in [extauth].users"
             )
-        if self._relay.welcome:
+        if self._relay.welcome and not welcome_before:
             self._report.recovered(f"connected to the daemon at {self._path}")
 
     def _send(self) -> None:

@@ -64,6 +64,11 @@ class Relay:
         return not self._pending
 
     @property
+    def calm(self) -> bool:
+        """A daemon is there, and nothing at all is under way."""
+        return self.welcome and not (self._pending or self.questions or self.answers)
+
+    @property
     def full(self) -> bool:
         """No more requests should be read before some are answered."""
         return len(self._pending) >= MOST_PENDING
