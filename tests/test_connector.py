@@ -22,7 +22,7 @@ from authbridge.connector import daemon as way
 from authbridge.connector.daemon import Unsafe
 from authbridge.connector.relay import HELLO, MOST_PENDING, SEND_AHEAD, NotAdmitted, Relay
 from authbridge.connector.report import QUIET, Report
-from authbridge.wire.extauth import ERROR, FALSE, TRUE, FrameReader, Hello, Malformed
+from authbridge.wire.extauth import ERROR, FALSE, TRUE, FrameReader, Hello, Malformed, question
 
 DEADLINE = 8.0
 HI = Hello(DEADLINE, ERROR, TRUE).encode()
@@ -220,6 +220,48 @@ class TestRelay:
         relay.sent()
         assert [n for n, _ in questions(relay)] == list(range(first + 1, 11))[: 10 - first]
 
+    def test_a_request_on_its_own_takes_the_short_way_to_the_same_end(self, relay):
+        assert relay.ask_alone(packet(AUTH), 100) == question(1, AUTH)
+        assert not relay.calm
+        assert relay.wake_at() == 108
+        assert relay.hear_alone(answer(1, TRUE)) == TRUE
+        assert relay.calm
+        assert relay.wake_at() is None
+
+    @pytest.mark.parametrize("data", [b"", b"\0", packet(AUTH)[:-1], packet(AUTH) * 2, b"\0\1"])
+    def test_what_is_not_one_whole_request_is_left_to_the_long_way(self, relay, data):
+        assert relay.ask_alone(data, 100) == b""
+        assert relay.calm
+        relay.ask(b"\0", 100)
+        assert relay.ask_alone(packet(AUTH), 100) == b""
+
+    def test_a_request_behind_another_takes_the_long_way(self, relay):
+        relay.ask(packet(AUTH), 100)
+        assert relay.ask_alone(packet(AUTH), 100) == b""
+        relay.ask(packet(AUTH), 100)
+        assert relay.hear_alone(answer(1, TRUE)) == b""
+
+    @pytest.mark.parametrize(
+        "data",
+        [b"", answer(1, TRUE)[:-1], answer(1, TRUE) * 2, answer(2, TRUE), answer(1, b"\0\2\0\7")],
+    )
+    def test_what_is_not_its_one_answer_is_left_to_the_long_way(self, relay, data):
+        relay.ask_alone(packet(AUTH), 100)
+        assert relay.hear_alone(data) == b""
+        relay.hear(b"\0", 100)
+        assert relay.hear_alone(answer(1, TRUE)) == b""
+        relay.lose(101)
+        relay.hear(HI, 101)
+        assert questions(relay) == [(1, AUTH)]
+
+    def test_an_answer_after_the_deadline_is_dropped_on_the_short_way_too(self, relay):
+        relay.ask_alone(packet(AUTH), 100)
+        relay.tick(108)
+        assert answers(relay) == [ERROR]
+        assert relay.ask_alone(packet(AUTH), 108)
+        assert relay.hear_alone(answer(1, TRUE)) == b""
+        assert relay.hear_alone(answer(2, FALSE)) == FALSE
+
     def test_ids_start_again_after_the_last(self, relay):
         relay._number = 0xFFFFFFFF
         relay.ask(packet(AUTH), 100)
@@ -238,39 +280,73 @@ STEP = st.one_of(
 )
 
 
+class Play:
+    """A relay between an ejabberd and a daemon that do as they are told.
+
+    The daemon's answer to a request is a function of its octets, an outage's is another value: so
+    each answer shows whose it is. Where the short way takes something, it is taken.
+    """
+
+    def __init__(self) -> None:
+        self.relay = Relay(100.0)
+        self.now = 100.0
+        self.sent: list[bytes] = []
+        self.got: list[bytes] = []
+        self.open: list[tuple[int, bytes]] = []
+
+    def ask(self, count: int, kind: int) -> None:
+        frames = [b"auth:a:b:%d" % ((len(self.sent) + i) * (kind + 1)) for i in range(count)]
+        self.sent += frames
+        data = b"".join(map(packet, frames))
+        alone = self.relay.ask_alone(data, self.now)
+        self.relay.questions += alone
+        if not alone:
+            self.relay.ask(data, self.now)
+
+    def answer(self, n: int, _: int) -> None:
+        self.open += questions(self.relay)
+        if self.relay.welcome and self.open:
+            number, frame = self.open.pop(n % len(self.open))
+            self._hear(answer(number, truth(frame)))
+
+    def stale(self, n: int, _: int) -> None:
+        if self.relay.welcome:
+            self._hear(answer(10_000 + n, TRUE))
+
+    def lose(self, _: int, __: int) -> None:
+        self.relay.lose(self.now)
+        self.open = []
+
+    def connect(self, _: int, __: int) -> None:
+        if not self.relay.welcome:
+            self.relay.connected(self.now)
+            self.relay.hear(HI, self.now)
+
+    def wait(self, seconds: int, _: int) -> None:
+        self.now += seconds
+
+    def tick(self) -> None:
+        self.relay.tick(self.now)
+        self.got += answers(self.relay)
+
+    def _hear(self, data: bytes) -> None:
+        alone = self.relay.hear_alone(data)
+        self.relay.answers += alone
+        if not alone:
+            self.relay.hear(data, self.now)
+
+
 @given(st.lists(STEP, max_size=60))
 def test_whatever_happens_the_nth_answer_is_the_nth_requests(steps):
-    """The daemon's answer to a request is a function of its octets; an outage's is another value.
-    So each answer shows whose it is."""
-    relay, now, sent, got = Relay(100.0), 100.0, [], []
-    open_questions: list[tuple[int, bytes]] = []
+    play = Play()
     for what, n, kind in steps:
-        if what == "ask":
-            frames = [b"auth:a:b:%d" % ((len(sent) + i) * (kind + 1)) for i in range(n)]
-            sent += frames
-            relay.ask(b"".join(map(packet, frames)), now)
-        elif what == "answer" and relay.welcome:
-            open_questions += questions(relay)
-            if open_questions:
-                number, frame = open_questions.pop(n % len(open_questions))
-                relay.hear(answer(number, truth(frame)), now)
-        elif what == "stale" and relay.welcome:
-            relay.hear(answer(10_000 + n, TRUE), now)
-        elif what == "lose":
-            relay.lose(now)
-            open_questions = []
-        elif what == "connect" and not relay.welcome:
-            relay.connected(now)
-            relay.hear(HI, now)
-        elif what == "wait":
-            now += n
-        relay.tick(now)
-        got += answers(relay)
-    relay.give_up()
-    got += answers(relay)
-    assert relay.idle
-    assert len(got) == len(sent)
-    for frame, octets in zip(sent, got, strict=True):
+        getattr(play, what)(n, kind)
+        play.tick()
+    play.relay.give_up()
+    play.tick()
+    assert play.relay.idle
+    assert len(play.got) == len(play.sent)
+    for frame, octets in zip(play.sent, play.got, strict=True):
         assert octets in (truth(frame), ERROR)
 
 
@@ -417,6 +493,49 @@ class TestConnector:
             assert ejabberd.answer() == truth(frame)
         daemon.hang_up()
         assert "closed the connection" in ejabberd.reported()
+
+    def login(self, daemon, ejabberd, frame):
+        ejabberd.ask(frame)
+        number, asked = daemon.question()
+        assert asked == frame
+        daemon.answer(number, truth(frame))
+        assert ejabberd.answer() == truth(frame)
+
+    def test_a_late_answer_in_between_is_dropped(self, daemon, ejabberd):
+        daemon.accept()
+        self.login(daemon, ejabberd, AUTH)
+        ejabberd.ask(ISUSER)
+        number, _ = daemon.question()
+        daemon.answer(number - 1, TRUE)
+        daemon.answer(number, FALSE)
+        assert ejabberd.answer() == FALSE
+        self.login(daemon, ejabberd, AUTH)
+        assert ejabberd.silent()
+
+    def test_a_question_that_the_socket_does_not_take_at_once_goes_through(self, daemon, ejabberd):
+        daemon.accept()
+        self.login(daemon, ejabberd, AUTH)
+        ejabberd.connector._socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1)
+        frame = b"auth:a:b:" + b"x" * 40_000
+        os.write(ejabberd.requests, packet(frame))  # in one piece: it fits into the pipe
+        number, asked = daemon.question()
+        assert asked == frame
+        daemon.answer(number, TRUE)
+        assert ejabberd.answer() == TRUE
+
+    def test_requests_in_pieces_between_whole_ones_go_through(self, daemon, ejabberd):
+        daemon.accept()
+        for n in range(6):
+            frame = b"auth:a:b:%d" % n
+            octets = packet(frame)
+            for piece in [octets] if n % 2 else [octets[:3], octets[3:]]:
+                os.write(ejabberd.requests, piece)
+            number, asked = daemon.question()
+            assert asked == frame
+            octets = answer(number, truth(frame))
+            for piece in [octets] if n % 3 else [octets[:1], octets[1:]]:
+                daemon.line.sendall(piece)
+            assert ejabberd.answer() == truth(frame)
 
     def test_the_largest_frame_goes_through(self, daemon, ejabberd):
         daemon.accept()
@@ -609,14 +728,15 @@ def test_a_socket_that_would_block_is_tried_again_and_one_that_fails_is_left():
     one._relay.ask(packet(AUTH), 1)
     one._socket = Broken(BlockingIOError())
     one._send()
-    one._hear(one._socket)
+    assert one._receive(one._socket) == b""
     assert reports == []
     assert one._relay.questions
     one._socket = Broken(ConnectionResetError(104, "Connection reset by peer"))
     one._send()
     assert one._socket is None
     one._send()
-    one._hear(Broken(ConnectionResetError(104, "Connection reset by peer")))
+    assert one._receive(Broken(ConnectionResetError(104, "Connection reset by peer"))) == b""
+    one._heard(b"")
     assert reports == ["the connection to the daemon broke: Connection reset by peer"]
 
 

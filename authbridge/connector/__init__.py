@@ -71,7 +71,8 @@ class Connector:
             while not self._over():
                 if self._socket is not None and self._relay.calm and self._leave_at is None:
                     self._serve(self._socket)
-                self._turn()
+                else:
+                    self._turn()
         except BrokenPipeError:
             pass  # ejabberd has closed the pipe: that is how it stops us
         if self._socket is not None:
@@ -90,20 +91,30 @@ class Connector:
 
     def _serve(self, sock: _socket.socket) -> None:
         """Relay one request after another, while all is as it nearly always is: the daemon is
-        there, and nothing is under way but what was just asked. At anything else return, with
-        everything where `_turn` expects it."""
+        there, and nothing is under way but what was just asked. At anything else return; `run`
+        goes on from the relay's state."""
         relay, stdin = self._relay, self._stdin
         poll = select.poll()
         poll.register(stdin, select.POLLIN)
         poll.register(sock, select.POLLIN)
         asked, answered = [(stdin, select.POLLIN)], [(sock.fileno(), select.POLLIN)]
         patience = relay.terms.deadline * 1000 + 1
-        while relay.calm and poll.poll() == asked:
-            self._ask()
+        while True:
+            if poll.poll() != asked:
+                return self._turn()
+            data = posix.read(stdin, 65537)
+            question = relay.ask_alone(data, self._monotonic())
+            if not question:
+                return self._asked(data)
+            relay.questions += question
             self._send()
-            if self._leave_at is not None or poll.poll(patience) != answered:
-                return
-            self._hear(sock)
+            if relay.questions or poll.poll(patience) != answered:
+                return None
+            heard = self._receive(sock)
+            answer = relay.hear_alone(heard)
+            if not answer:
+                return self._heard(heard)
+            relay.answers += answer
             self._write_answers()
 
     def _turn(self) -> None:
@@ -121,12 +132,12 @@ class Connector:
             poll.register(self._socket, wanted)
         ready = [fd for fd, _ in poll.poll(self._patience(now))]
         if self._socket is not None and self._socket.fileno() in ready:
-            self._hear(self._socket)
+            self._heard(self._receive(self._socket))
         if self._stdin in ready:
             if full:
                 self._leave_at = now + LAST_WORDS
             else:
-                self._ask()
+                self._asked(posix.read(self._stdin, 65537))
         self._send()
 
     def _patience(self, now: float) -> float | None:
@@ -137,9 +148,8 @@ class Connector:
         # One more millisecond: poll counts whole ones, and waking early is to wake twice.
         return max(0.0, min(known) - now) * 1000 + 1 if known else None
 
-    def _ask(self) -> None:
+    def _asked(self, data: bytes) -> None:
         now = self._monotonic()
-        data = posix.read(self._stdin, 65537)
         if not data:
             self._ended = True
             if self._leave_at is None:
@@ -162,18 +172,25 @@ class Connector:
             self._connected_at = now
             self._relay.connected(now)
 
-    def _hear(self, sock: _socket.socket) -> None:
-        welcome_before = self._relay.welcome
+    def _receive(self, sock: _socket.socket) -> bytes:
+        """Octets of the daemon; none where there are none, or no daemon any more."""
         try:
             data = sock.recv(65536)
-            if not data:
-                self._lose("the daemon has closed the connection")
-                return
-            self._relay.hear(data, self._monotonic())
         except BlockingIOError:
-            return
+            return b""
         except OSError as error:
             self._lose(f"the connection to the daemon broke: {error.strerror}")
+            return b""
+        if not data:
+            self._lose("the daemon has closed the connection")
+        return data
+
+    def _heard(self, data: bytes) -> None:
+        if not data:
+            return
+        welcome_before = self._relay.welcome
+        try:
+            self._relay.hear(data, self._monotonic())
         except Malformed as error:
             self._lose(f"{error}: is {self._path} the socket of [listen].extauth?")
         except NotAdmitted:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from authbridge.wire import extauth
-from authbridge.wire.extauth import ERROR, TRUE, FrameReader, Hello
+from authbridge.wire.extauth import ANSWER_LENGTH, ANSWERS, ERROR, TRUE, FrameReader, Hello
 
 TERMS = Hello(8.0, ERROR, TRUE)
 """What holds until a daemon has said otherwise."""
@@ -79,6 +79,33 @@ class Relay:
             self._number = (self._number + 1) & 0xFFFFFFFF
             self._pending.append(Pending(self._number, frame, now))
         self._send()
+
+    def ask_alone(self, data: bytes, now: float) -> bytes:
+        """The question to be sent for these octets from ejabberd, where we are calm and they are
+        one request and nothing else, as nearly always; otherwise nothing, and nothing has
+        happened: `ask` is to be called."""
+        if not self.calm or not self._frames.holds_one(data):
+            return b""
+        self._number = number = (self._number + 1) & 0xFFFFFFFF
+        request = Pending(number, data[2:], now)
+        request.sent = True
+        request.times = 1
+        self._pending.append(request)
+        self._waiting[number] = request
+        return number.to_bytes(4, "big") + data
+
+    def hear_alone(self, data: bytes) -> bytes:
+        """The answer for ejabberd, where these octets of the daemon are the answer to the one
+        request that is under way; otherwise nothing, and nothing has happened: `hear` is to be
+        called."""
+        if len(data) != ANSWER_LENGTH or self._from_daemon or len(self._pending) != 1:
+            return b""
+        answer = b"\x00\x02" + data[4:]
+        if int.from_bytes(data[:4], "big") not in self._waiting or answer not in ANSWERS:
+            return b""
+        self._waiting.clear()
+        self._pending.clear()
+        return answer
 
     def connected(self, now: float) -> None:
         """A daemon may be there: even after a long absence it gets a moment to say hello."""

@@ -278,6 +278,11 @@ class Channel(HTTPChannel):
         super().connectionMade()
         self.writer = Writer(self.transport)
 
+    def getHost(self) -> None:
+        """Asked by every request, for nobody; the transport would ask the kernel."""
+
+    getPeer = getHost
+
     def resetTimeout(self) -> None:
         """Only a request's first octet starts its time limit, not every one."""
         if not self._receiving:

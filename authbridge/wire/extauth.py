@@ -27,6 +27,8 @@ FALSE = b"\x00\x02\x00\x00"
 ERROR = b"\x00\x02\x00\x02"
 """`{error, db_failure}` to ejabberd: nothing is cached, a setpass is reported as failed."""
 
+ANSWERS = TRUE, FALSE, ERROR
+
 LONGEST_FRAME = 65535
 
 MAGIC = b"authbridge"
@@ -97,10 +99,17 @@ class FrameReader:
         self._head = head  # octets in front of a frame's length: the id of a question
         self._buffer = bytearray()
 
+    def holds_one(self, data: bytes) -> bool:
+        """Whether these octets are one frame, whole, and none has begun before them."""
+        head = self._head
+        return not self._buffer and len(data) == head + 2 + int.from_bytes(
+            data[head : head + 2], "big"
+        )
+
     def feed(self, data: bytes) -> list[bytes]:
         """The frames that are complete now, each with its head and without its length."""
         head, buffer = self._head, self._buffer
-        if not buffer and len(data) == head + 2 + int.from_bytes(data[head : head + 2], "big"):
+        if self.holds_one(data):
             return [data[:head] + data[head + 2 :]]  # as nearly always: one frame, one piece
         buffer += data
         frames: list[bytes] = []
@@ -156,7 +165,7 @@ def take_hello(buffer: bytearray) -> Hello | None:
     admitted = buffer[len(MAGIC) + 1] == 1
     del buffer[:end]
     auth, isuser = b"\x00\x02" + body[4:6], b"\x00\x02" + body[6:8]
-    if auth not in (FALSE, ERROR) or isuser not in (TRUE, FALSE, ERROR):
+    if auth not in (FALSE, ERROR) or isuser not in ANSWERS:
         raise Malformed("the daemon's hello names an answer that is none")
     return Hello(int.from_bytes(body[:4], "big") / 1000, auth, isuser, admitted=admitted)
 
@@ -175,7 +184,7 @@ def take_answers(buffer: bytearray) -> list[tuple[int, bytes]]:
     whole = len(buffer) // ANSWER_LENGTH * ANSWER_LENGTH
     for at in range(0, whole, ANSWER_LENGTH):
         answer = b"\x00\x02" + buffer[at + 4 : at + ANSWER_LENGTH]
-        if answer not in (TRUE, FALSE, ERROR):
+        if answer not in ANSWERS:
             raise Malformed("the daemon's answer is none")
         answers.append((int.from_bytes(buffer[at : at + 4], "big"), bytes(answer)))
     del buffer[:whole]

@@ -8,6 +8,8 @@ import socket
 
 import pytest
 from twisted.internet.defer import Deferred
+from twisted.internet.main import CONNECTION_DONE, CONNECTION_LOST
+from twisted.internet.tcp import Connection
 from twisted.internet.testing import StringTransport
 from twisted.logger import globalLogPublisher
 
@@ -183,6 +185,31 @@ def test_a_connector_that_asks_without_end_is_not_read_until_it_is_answered(tran
     assert transport.producerState == "paused"
     waiting.callback(model.PASSWORD_MATCHES)
     assert transport.producerState == "producing"
+
+
+class Reactor:
+    def addReader(self, reader):
+        pass
+
+    removeReader = addWriter = removeWriter = addReader
+
+
+def test_a_real_connection_is_read_without_looking_for_descriptors():
+    ours, theirs = socket.socketpair(socket.AF_UNIX)
+    ours.setblocking(False)
+    transport = Connection(ours, None, Reactor())
+    transport.connected = True
+    protocol = line(ScriptedChecker(model.PASSWORD_MATCHES), transport)
+    hello = bytearray(theirs.recv(1000))
+    assert extauth.take_hello(hello).admitted
+    assert transport.doRead() is None
+    theirs.sendall(extauth.question(7, b"auth:alice:example.org:x"))
+    assert transport.doRead() is None
+    assert extauth.take_answers(bytearray(theirs.recv(1000))) == [(7, TRUE)]
+    theirs.close()
+    assert transport.doRead() is CONNECTION_DONE
+    ours.close()
+    assert protocol._transport.doRead() is CONNECTION_LOST
 
 
 def test_the_peer_is_who_the_kernel_says(transport):
