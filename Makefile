@@ -8,7 +8,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 SOURCES := setup.py pyproject.toml $(shell find authbridge twisted bin -type f -not -name '*.pyc')
 
-.PHONY: run test check unit torture bench clean
+# Tests that start programs of ours: `make test` has them, `make check` has not the time.
+PROGRAMS := --ignore tests/cli --ignore tests/fuzz --ignore tests/test_daemon.py --ignore tests/test_tap.py
+
+.PHONY: run test check lint unit torture bench clean
 .DELETE_ON_ERROR:
 
 run: $(VENV)/installed
@@ -16,19 +19,22 @@ run: $(VENV)/installed
 
 test:
 	tests/install-debian-packages
-	$(MAKE) --no-print-directory check
+	$(MAKE) --no-print-directory lint
+	$(MAKE) --no-print-directory unit
 	$(BIN)/python -m pytest tests/system
 
-check: $(VENV)/tools
+check: lint
+	$(MAKE) --no-print-directory unit WITHOUT='$(PROGRAMS)'
+
+lint: $(VENV)/tools
 	$(BIN)/ruff format --check --quiet .
 	$(BIN)/ruff check --quiet .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache > $(VENV)/layers.log || { cat $(VENV)/layers.log; exit 1; }
-	$(MAKE) --no-print-directory unit
 
 unit: $(VENV)/tools
 	$(BIN)/coverage erase
-	$(BIN)/coverage run -m pytest tests --ignore tests/system
+	$(BIN)/coverage run -m pytest tests --ignore tests/system $(WITHOUT)
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report --fail-under 100 --include 'authbridge/model.py,authbridge/authenticator.py,authbridge/wire/*,authbridge/connector/*'
 	$(BIN)/coverage report
