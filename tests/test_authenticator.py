@@ -7,7 +7,6 @@ import itertools
 
 import pytest
 from twisted.internet.defer import CancelledError, Deferred, succeed
-from twisted.logger import globalLogPublisher
 
 from authbridge import model
 from authbridge.log import LoginLog, LogSettings
@@ -20,14 +19,6 @@ NO = model.PASSWORD_MISMATCH
 UNKNOWN = model.USER_UNKNOWN
 NOT_MINE = Outcome(Verdict.NOT_APPLICABLE, Reason.NO_CHECKER)
 DOWN = model.unavailable(Reason.SOURCE_UNREADABLE)
-
-
-@pytest.fixture
-def events():
-    seen = []
-    globalLogPublisher.addObserver(seen.append)
-    yield seen
-    globalLogPublisher.removeObserver(seen.append)
 
 
 def fold_by_the_book(answers):

@@ -8,7 +8,6 @@ import subprocess
 
 import pytest
 from twisted.internet.testing import MemoryReactorClock
-from twisted.logger import globalLogPublisher
 
 from authbridge import config, model, tap
 from authbridge.password_hash import Cost, make
@@ -47,14 +46,6 @@ def service(folder, checker):
     daemon.startService()
     assert daemon.running
     return daemon, house, reactor
-
-
-@pytest.fixture
-def events():
-    seen = []
-    globalLogPublisher.addObserver(seen.append)
-    yield seen
-    globalLogPublisher.removeObserver(seen.append)
 
 
 def test_a_stop_lets_logins_under_way_end(folder):

@@ -26,7 +26,7 @@ VERBS = [b"auth", b"isuser", b"setpass", b"tryregister", b"removeuser", b"remove
 PROGRAM = ROOT / "bin" / "authbridge-extauth"
 RIGHT = b"wonderland"
 MOST_GROWTH = 24
-"""Megabytes of the daemon over a torture run."""
+"""Megabytes, of the daemon over a torture run and of a connector over its share."""
 WAIT = 60
 """Seconds without any answer after which one is lost."""
 
@@ -126,12 +126,17 @@ class Pipe:
         self.answered += piece
 
 
-def drive(command: list[str], count: int, seed: int) -> None:
-    """Send `count` frames in batches, pipelined, and compare every answer."""
+def drive(command: list[str], count: int, seed: int) -> int:
+    """Send `count` frames in batches, pipelined, and compare every answer.
+
+    Returns by how many octets the program has grown since its first tenth.
+    """
     dice = random.Random(seed)
     pipe = Pipe(command)
-    sent = 0
+    sent, before = 0, 0
     while sent < count:
+        if not before and sent >= count // 10:
+            before = memory(pipe.process.pid)
         batch = [frame(dice) for _ in range(min(dice.choice([1, 1, 5, 200]), count - sent))]
         octets = b"".join(len(f.octets).to_bytes(2, "big") + f.octets for f in batch)
         for piece in pieces(dice, octets):
@@ -141,8 +146,10 @@ def drive(command: list[str], count: int, seed: int) -> None:
         assert got == expected, f"seed {seed}, behind frame {sent}"
         assert not pipe.answered, "an answer that nobody asked for"
         sent += len(batch)
+    grown = memory(pipe.process.pid) - before
     pipe.write(b"\x00\x20auth:alice:exam")  # cut off: no answer
     assert pipe.end() == b""
+    return grown
 
 
 def memory(pid: int) -> int:
@@ -164,15 +171,16 @@ def main(count: int) -> None:
         before, fds = memory(daemon.process.pid), descriptors(daemon.process.pid)
         began = time.monotonic()
         for turn in range(count // 100_000):
-            drive(connector, 100_000, turn + 1)
+            connector_grown = drive(connector, 100_000, turn + 1) / 1e6
             grown = (memory(daemon.process.pid) - before) / 1e6
             rate = (turn + 1) * 100_000 / (time.monotonic() - began)
             print(
                 f"{(turn + 1) * 100_000} frames, {rate:.0f}/s, daemon grown by {grown:.1f} MB, "
+                f"connector by {connector_grown:.1f} MB, "
                 f"{descriptors(daemon.process.pid) - fds:+d} descriptors",
                 flush=True,
             )
-            assert grown < MOST_GROWTH
+            assert max(grown, connector_grown) < MOST_GROWTH
             assert abs(descriptors(daemon.process.pid) - fds) <= 8
     finally:
         daemon.remove()
