@@ -7,6 +7,7 @@ here, once; a password that can be nobody's is refused here, before anybody is a
 from __future__ import annotations
 
 import itertools
+import stringprep
 from collections.abc import Awaitable, Coroutine, Generator, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -301,9 +302,18 @@ def impossible(password: Secret) -> Reason | None:
     """Why this can be nobody's password. A directory takes a bind with an empty one for an
     anonymous one, and says yes (RFC 4513, 5.1.2); such a password reaches no checker."""
     octets = password.reveal()
-    if not octets.strip():
+    if not octets.strip() or (not octets.isascii() and _leaves_nothing(octets)):
         return Reason.PASSWORD_BLANK
     return Reason.PASSWORD_HAS_NUL if b"\0" in octets else None
+
+
+def _leaves_nothing(octets: bytes) -> bool:
+    """Whether only blanks are left when a directory has prepared it (RFC 4518, 2.2)."""
+    try:
+        text = octets.decode()
+    except UnicodeDecodeError:
+        return False
+    return all(one.isspace() or stringprep.in_table_b1(one) for one in text)
 
 
 def _jid(login: Login) -> JID:

@@ -30,7 +30,7 @@ class DomainSettings:
     """True: "always"; False: "never"."""
 
     @classmethod
-    def read(cls, table: Table, checkers: Mapping[str, object]) -> DomainSettings:
+    def read(cls, table: Table, checkers: Mapping[str, CheckerSettings | None]) -> DomainSettings:
         """Read the table, and close it."""
         check = table.texts("check")
         if "check" in table and not check:
@@ -41,6 +41,13 @@ class DomainSettings:
         elif "exists" in table:
             exists = table.texts("exists")
         table.close()
+        for name in exists if isinstance(exists, tuple) else ():
+            if (checker := checkers.get(name)) is not None and not checker.knows_users:
+                table.wrong(
+                    "exists",
+                    f'{name} binds as the user and cannot tell who exists; give "always" or '
+                    '"never", or a checker that can',
+                )
         for setting, names in (("check", check), ("exists", exists)):
             for name in names if isinstance(names, tuple) else ():
                 if name not in checkers:
@@ -131,7 +138,9 @@ def _read(root: Table) -> Configuration:
     return configuration
 
 
-def _read_domains(root: Table, checkers: Mapping[str, object]) -> dict[str, DomainSettings]:
+def _read_domains(
+    root: Table, checkers: Mapping[str, CheckerSettings | None]
+) -> dict[str, DomainSettings]:
     domains: dict[str, DomainSettings] = {}
     for name, table in root.named_tables("domains").items():
         settings = DomainSettings.read(table, checkers)

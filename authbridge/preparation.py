@@ -8,6 +8,7 @@ that one account is one string for every comparison, limit and log line behind t
 from __future__ import annotations
 
 import functools
+import re
 import string
 from encodings import idna
 
@@ -20,6 +21,12 @@ LONGEST_PART = 1023
 
 # Nearly every user is one of these; nodeprep changes none of them, and costs 40 µs to say so.
 _PLAIN = frozenset(string.ascii_lowercase + string.digits + "._-")
+
+# XEP-0106, 3.2; a backslash only where an escape would be read otherwise.
+_ESCAPES = {character: f"\\{ord(character):02x}" for character in " \"&'/:<>@\\"}
+_CHARACTERS = {escaped: character for character, escaped in _ESCAPES.items()}
+_ESCAPED = re.compile(r"\\(?:20|22|26|27|2f|3a|3c|3e|40|5c)")
+_TO_ESCAPE = re.compile(r"""[ "&'/:<>@]|\\(?=20|22|26|27|2f|3a|3c|3e|40|5c)""")
 
 
 class Unprepared(ValueError):
@@ -65,6 +72,27 @@ def domain(octets: bytes) -> str:
     if not prepared or not stable or len(prepared.encode()) > LONGEST_PART:
         raise Unprepared("the domain is empty, too long or has no single form")
     return prepared
+
+
+def unescape(local: str) -> str:
+    r"""What a localpart stands for (XEP-0106): `o\27brien` for `o'brien`.
+
+    Raises Unprepared where another localpart stands for the same, and is the right one.
+    """
+    if "\\" not in local:
+        return local
+    text = _ESCAPED.sub(lambda found: _CHARACTERS[found[0]], local)
+    if text.startswith(" ") or text.endswith(" "):
+        raise Unprepared("the user's name begins or ends with an escaped space")
+    if escape(text) != local:
+        raise Unprepared("the user's name has an escape that it does not need, or lacks one")
+    return text
+
+
+def escape(text: str) -> str:
+    """The localpart that stands for a name with characters that a localpart may not hold
+    (XEP-0106). It is not prepared yet."""
+    return _TO_ESCAPE.sub(lambda found: _ESCAPES[found[0]], text)
 
 
 def jid(text: str) -> JID:

@@ -120,15 +120,31 @@ class Table:
         return self._read(setting, default, default, _boolean, "true or false")
 
     def duration(
-        self, setting: str, default: float, *, least: float = 0.0, most: float = LONGEST
+        self,
+        setting: str,
+        default: float,
+        *,
+        least: float = 0.0,
+        most: float = LONGEST,
+        zero: bool = False,
     ) -> float:
-        """Seconds, given as "90s", "15m", "12h" or a number; more than zero."""
+        """Seconds, given as "90s", "15m", "12h" or a number; more than zero, unless `zero`."""
         expected = 'a duration such as "90s" or "15m"'
-        seconds = self._read(setting, default, default, _duration, expected)
+        convert = _duration if zero else _some_duration
+        seconds = self._read(setting, default, default, convert, expected)
         if not least <= seconds <= most:
             self.wrong(setting, f"should be between {least:g} and {most:g} seconds")
             return default
         return seconds
+
+    def number(self, setting: str, default: int, *, least: int, most: int) -> int:
+        """A whole number."""
+        expected = f"a whole number between {least} and {most}"
+        value = self._read(setting, default, default, _whole_number, expected)
+        if not least <= value <= most:
+            self.wrong(setting, f"should be {expected}")
+            return default
+        return value
 
     def texts(
         self, setting: str, default: tuple[str, ...] | _Required = REQUIRED
@@ -224,6 +240,10 @@ def _boolean(value: Any) -> bool | None:
     return value if isinstance(value, bool) else None
 
 
+def _whole_number(value: Any) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
 def _texts(value: Any) -> tuple[str, ...] | None:
     if not isinstance(value, list) or not all(_text(item) for item in value):
         return None
@@ -232,6 +252,10 @@ def _texts(value: Any) -> tuple[str, ...] | None:
 
 def _table(value: Any) -> dict[str, Any] | None:
     return value if isinstance(value, dict) else None
+
+
+def _some_duration(value: Any) -> float | None:
+    return _duration(value) or None
 
 
 def _duration(value: Any) -> float | None:
@@ -243,4 +267,4 @@ def _duration(value: Any) -> float | None:
         seconds = float(match[1]) * _UNITS[match[2]]
     else:
         return None
-    return seconds if 0 < seconds <= LONGEST else None
+    return seconds if 0 <= seconds <= LONGEST else None

@@ -9,7 +9,7 @@ import os
 import resource
 import syslog
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -51,8 +51,19 @@ class House:
     """What answers logins, without the listeners: the daemon's, and that of `--standalone`."""
 
     authenticator: Authenticator
-    workers: Workers
+    checkers: Mapping[str, NamedChecker]
+    surroundings: Surroundings
     configuration: Configuration
+
+    def start(self) -> None:
+        """Let the work begin."""
+        self.surroundings.workers.start()
+
+    def stop(self) -> None:
+        """End it."""
+        for stop in self.surroundings.at_stop:
+            stop()
+        self.surroundings.workers.stop()
 
     def extauth(self) -> ExtauthFrontEnd:
         """The front end of ejabberd."""
@@ -67,7 +78,7 @@ class House:
 def build(configuration: Configuration, write: Write, reactor: Any) -> House:
     """Wire the checkers and the authenticator. `write` takes the lines of logins."""
     workers = Workers(reactor, threads=os.cpu_count() or 1, most_waiting=HASHES_WAITING)
-    surroundings = Surroundings(clock=reactor, workers=workers)
+    surroundings = Surroundings(reactor=reactor, workers=workers, wall=time.time)
     checkers = {
         name: NamedChecker(name, settings.make(surroundings))
         for name, settings in configuration.checkers.items()
@@ -83,7 +94,28 @@ def build(configuration: Configuration, write: Write, reactor: Any) -> House:
     }
     login_log = LoginLog(configuration.log, write, time.time)
     boot = os.urandom(2).hex()
-    return House(Authenticator(domains, login_log, reactor, boot), workers, configuration)
+    authenticator = Authenticator(domains, login_log, reactor, boot)
+    return House(authenticator, checkers, surroundings, configuration)
+
+
+def visit(configuration: Configuration, walk: Callable[[House], Coroutine[Any, Any, None]]) -> None:
+    """Build a house for a command that asks something and ends, without a daemon."""
+    from twisted.internet import reactor as installed
+    from twisted.internet.task import react
+
+    async def stay() -> None:
+        house = build(configuration, lambda _line: None, installed)
+        house.start()
+        try:
+            await walk(house)
+        finally:
+            house.stop()
+
+    try:
+        react(lambda _reactor: Deferred.fromCoroutine(stay()))
+    except SystemExit as end:
+        if end.code:
+            raise
 
 
 class Daemon(MultiService):
@@ -131,7 +163,7 @@ class Daemon(MultiService):
     def startService(self) -> None:
         """Let the work begin."""
         super().startService()
-        self._house.workers.start()
+        self._house.start()
 
     def stopService(self) -> Deferred[None]:
         """Take no more, finish what is under way (for a moment), and end."""
@@ -147,7 +179,7 @@ class Daemon(MultiService):
         except defer.TimeoutError:
             log.warn("stopping with logins under way")
         await deferLater(self._reactor, 0)  # a turn of the reactor, to write the last answers
-        self._house.workers.stop()
+        self._house.stop()
         await maybeDeferred(super().stopService)
 
     def _listen(self, listener: Listener, factory: Factory[Any]) -> None:

@@ -10,6 +10,7 @@ import pytest
 from twisted.internet.testing import MemoryReactorClock
 
 from authbridge import config, model, tap
+from authbridge.checkers import Surroundings
 from authbridge.password_hash import Cost, make
 from tests.cli.folders import configuration, short_folder, write
 from tests.doubles import House, silent_checker
@@ -40,7 +41,8 @@ def service(folder, checker):
     house = House(checker)
     reactor = MemoryReactorClock()
     loaded = config.load(configuration(folder))
-    daemon = tap.Daemon(tap.House(house.authenticator, Idlers(), loaded), reactor)
+    surroundings = Surroundings(reactor, Idlers(), house.clock.seconds)
+    daemon = tap.Daemon(tap.House(house.authenticator, {}, surroundings, loaded), reactor)
     daemon._listen = lambda *arguments: None
     daemon.privilegedStartService()
     daemon.startService()
@@ -59,7 +61,7 @@ def test_a_stop_lets_logins_under_way_end(folder):
     reactor.advance(0)
     assert stopped == [None]
     assert not daemon.running
-    assert not daemon._house.workers.running
+    assert not daemon._house.surroundings.workers.running
 
 
 def test_a_stop_does_not_wait_for_ever(folder, events):
@@ -70,7 +72,7 @@ def test_a_stop_does_not_wait_for_ever(folder, events):
     reactor.advance(tap.LAST_LOGINS)
     reactor.advance(0)
     assert stopped == [None]
-    assert not daemon._house.workers.running
+    assert not daemon._house.surroundings.workers.running
     assert any("logins under way" in event.get("log_format", "") for event in events)
 
 

@@ -10,12 +10,11 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
-from dataclasses import dataclass
-from typing import Any, Protocol
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Protocol, runtime_checkable
 
-from twisted.internet.interfaces import IReactorTime
-
-from authbridge.model import Checker
+from authbridge.model import Checker, Outcome, Trace
 from authbridge.settings import Table, did_you_mean
 from authbridge.workers import Workers
 
@@ -24,8 +23,22 @@ from authbridge.workers import Workers
 class Surroundings:
     """What the daemon lends its checkers."""
 
-    clock: IReactorTime
+    reactor: Any
+    """For time and connections."""
     workers: Workers
+    wall: Callable[[], float]
+    """Seconds since the epoch, for dates in a directory."""
+    at_stop: list[Callable[[], object]] = field(default_factory=list)
+    """What is called when the daemon ends."""
+
+
+@runtime_checkable
+class Probed(Protocol):
+    """A checker that can say whether what it depends on answers, for `check-config --probe`."""
+
+    async def probe(self, trace: Trace) -> Outcome:
+        """Try it; the steps tell what was found. ACCEPTED where all is well."""
+        ...
 
 
 class Kind(Protocol):
@@ -67,6 +80,11 @@ class CheckerSettings:
             table.wrong("kind", f"{module} is no kind of checker: see authbridge.checkers")
             return None
         return cls(kind, kind.read_settings(table))
+
+    @property
+    def knows_users(self) -> bool:
+        """Whether its checker can tell who exists."""
+        return getattr(self.settings, "knows_users", True)
 
     def make(self, surroundings: Surroundings) -> Checker:
         """The checker."""

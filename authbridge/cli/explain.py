@@ -10,8 +10,6 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from twisted.internet.defer import Deferred
-
 from authbridge import config, tap
 from authbridge.cli.passwords import read_password
 from authbridge.secret import Secret
@@ -78,24 +76,12 @@ def ask_here(
     configuration: config.Configuration, jid: str, password: Secret | None
 ) -> dict[str, Any]:
     """Walk the login in this process, without a daemon."""
-    from twisted.internet import reactor as installed
-    from twisted.internet.task import react
-
     told: dict[str, Any] = {}
 
-    async def walk() -> None:
-        house = tap.build(configuration, lambda _line: None, installed)
-        house.workers.start()
-        try:
-            told.update(await house.explainer().explain(jid, password))
-        finally:
-            house.workers.stop()
+    async def walk(house: tap.House) -> None:
+        told.update(await house.explainer().explain(jid, password))
 
-    try:
-        react(lambda _reactor: Deferred.fromCoroutine(walk()))
-    except SystemExit as end:
-        if end.code:
-            raise
+    tap.visit(configuration, walk)
     return told
 
 

@@ -48,9 +48,9 @@ def main(arguments: list[str]) -> int:
     reactor: Any = installed
     house = tap.build(configuration, write, reactor)
     pipe = Pipe(house.extauth(), 0, ANSWERS, reactor)
-    reactor.callWhenRunning(house.workers.start)
+    reactor.callWhenRunning(house.start)
     reactor.callWhenRunning(pipe.start)
-    reactor.addSystemEventTrigger("during", "shutdown", house.workers.stop)
+    reactor.addSystemEventTrigger("during", "shutdown", house.stop)
     reactor.run()
     return 0
 

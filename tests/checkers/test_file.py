@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -74,7 +75,9 @@ def users(tmp_path):
 @pytest.fixture
 def checker(users, workers):
     users.write(alice="wonderland")
-    return file.make_checker(file.FileSettings(users.path), Surroundings(Clock(), workers))
+    return file.make_checker(
+        file.FileSettings(users.path), Surroundings(Clock(), workers, time.time)
+    )
 
 
 def check(checker, jid, password, trace=None):
