@@ -24,8 +24,12 @@ setup(
     scripts=["bin/authbridge-extauth"],
     entry_points={"console_scripts": ["authbridge = authbridge.cli.main:main"]},
     install_requires=[
-        "twisted >= 26.4, < 27",  # 26.4 mends CVE-2026-42304
+        "twisted[tls] >= 26.4, < 27",  # 26.4 mends CVE-2026-42304; tls: pyOpenSSL, service-identity
         "cryptography >= 45, < 51",  # 45 brought PHC strings of argon2id
+        "pyopenssl >= 25.3, < 27",  # twisted's TLS, which brings it; here for the verification
+        "service-identity >= 24.1, < 27",
+        "ldap3 >= 2.9.1, < 2.10",  # filters, DNs and result names, read once at start
+        "pyasn1 >= 0.5, < 0.7",  # of ldap3, which does not know 0.7
     ],
     extras_require={
         "test": [
@@ -36,6 +40,7 @@ setup(
             "mypy-zope >= 1.0.9, < 2",
             "pytest >= 8.3, < 10",
             "ruff >= 0.9, < 1",
+            "types-ldap3 >= 2.9.13, < 3",
         ],
         "bench": ["aiohttp >= 3.11, < 4"],
     },

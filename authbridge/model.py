@@ -48,11 +48,20 @@ class Reason(enum.Enum):
 
     PASSWORD_MATCHES = "password_matches"
     USER_EXISTS = "user_exists"
+    PASSWORD_MATCHES_GRACE = "password_matches_grace"
     PASSWORD_MISMATCH = "password_mismatch"
     PASSWORD_BLANK = "password_blank"
     PASSWORD_HAS_NUL = "password_has_nul"
     USER_UNKNOWN = "user_unknown"
     USER_MALFORMED = "user_malformed"
+    USER_AMBIGUOUS = "user_ambiguous"
+    NOT_CANONICAL = "not_canonical"
+    NOT_IN_GROUP = "not_in_group"
+    ACCOUNT_LOCKED = "account_locked"
+    ACCOUNT_DISABLED = "account_disabled"
+    ACCOUNT_EXPIRED = "account_expired"
+    PASSWORD_EXPIRED = "password_expired"
+    PASSWORD_MUST_CHANGE = "password_must_change"
     DOMAIN_UNKNOWN = "domain_unknown"
     NO_CHECKER = "no_checker"
     CALLER_UNKNOWN = "caller_unknown"
@@ -62,6 +71,12 @@ class Reason(enum.Enum):
     DEADLINE_PASSED = "deadline_passed"
     OVERLOADED = "overloaded"
     SOURCE_UNREADABLE = "source_unreadable"
+    DIRECTORY_UNREACHABLE = "directory_unreachable"
+    DIRECTORY_UNTRUSTED = "directory_untrusted"
+    DIRECTORY_SILENT = "directory_silent"
+    DIRECTORY_REFUSED = "directory_refused"
+    DIRECTORY_FAILED = "directory_failed"
+    SERVICE_ACCOUNT_REFUSED = "service_account_refused"
     INTERNAL_ERROR = "internal_error"
 
     @property
@@ -72,12 +87,21 @@ class Reason(enum.Enum):
 
 _WORDS = {
     Reason.PASSWORD_MATCHES: "the password is right",
+    Reason.PASSWORD_MATCHES_GRACE: "the password is right, and has expired: grace logins are left",
     Reason.USER_EXISTS: "the user exists",
     Reason.PASSWORD_MISMATCH: "the password is wrong",
     Reason.PASSWORD_BLANK: "the password is empty or blank",
     Reason.PASSWORD_HAS_NUL: "the password holds a NUL octet",
     Reason.USER_UNKNOWN: "nobody asked knows this user",
     Reason.USER_MALFORMED: "the user's name is not a valid localpart of a JID",
+    Reason.USER_AMBIGUOUS: "the directory has more than one entry for this user",
+    Reason.NOT_CANONICAL: "the directory's entry is found by this name, and has another",
+    Reason.NOT_IN_GROUP: "the user is in none of `require_groups`",
+    Reason.ACCOUNT_LOCKED: "the account is locked",
+    Reason.ACCOUNT_DISABLED: "the account is disabled",
+    Reason.ACCOUNT_EXPIRED: "the account has expired",
+    Reason.PASSWORD_EXPIRED: "the password has expired",
+    Reason.PASSWORD_MUST_CHANGE: "the password has to be changed before it can be used",
     Reason.DOMAIN_UNKNOWN: 'no [domains."…"] of the configuration serves this domain',
     Reason.NO_CHECKER: "no checker judges credentials of this kind",
     Reason.CALLER_UNKNOWN: "the calling program's credentials are wrong or missing",
@@ -87,6 +111,12 @@ _WORDS = {
     Reason.DEADLINE_PASSED: "no answer came within the deadline",
     Reason.OVERLOADED: "too many logins are waiting already",
     Reason.SOURCE_UNREADABLE: "the users could not be read",
+    Reason.DIRECTORY_UNREACHABLE: "there is no connection to the directory",
+    Reason.DIRECTORY_UNTRUSTED: "the directory's TLS could not be verified; nothing was sent to it",
+    Reason.DIRECTORY_SILENT: "the directory gave no answer in time",
+    Reason.DIRECTORY_REFUSED: "the directory refuses what it was asked: see base, rights, settings",
+    Reason.DIRECTORY_FAILED: "the directory has a fault, or answered what is no LDAP",
+    Reason.SERVICE_ACCOUNT_REFUSED: "the directory refuses bind_dn and its password",
     Reason.INTERNAL_ERROR: "a fault in authbridge itself; the log has its traceback",
 }
 

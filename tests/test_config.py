@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import pwd
 import re
 import tomllib
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509.oid import NameOID
 
 from authbridge import config, password_hash
 from authbridge.settings import ConfigurationError
@@ -162,12 +169,24 @@ def test_a_file_that_cannot_be_read_is_said_so(folder):
         config.load(folder / "nowhere")
 
 
+@functools.cache
+def authority() -> str:
+    """The certificate of an authority, in PEM."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "authority")])
+    now = datetime.now(UTC)
+    builder = x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+    builder = builder.not_valid_before(now).not_valid_after(now + timedelta(days=1))
+    return builder.sign(key, hashes.SHA256()).public_bytes(Encoding.PEM).decode()
+
+
 def manual(folder) -> str:
     """conf/authbridge.toml with its paths and its user made those of this test."""
-    for name in ("clients/prosody", "users"):
+    content = {"users": f"alice@example.org:{HASH}", "ca.pem": authority()}
+    for name in ("clients/prosody", "users", "ca.pem", "bind-password"):
         path = folder / name
         path.parent.mkdir(exist_ok=True)
-        path.write_text("secret" if name != "users" else f"alice@example.org:{HASH}")
+        path.write_text(content.get(name, "secret"))
         path.chmod(0o600)
     text = MANUAL.read_text(encoding="utf-8").replace("/etc/authbridge", str(folder))
     return text.replace('#users = ["ejabberd"]', f'users = ["{ME}"]')
@@ -194,6 +213,18 @@ def test_the_manuals_commented_settings_are_the_defaults(folder):
     assert as_shipped.http == as_full.http
     assert as_shipped.log == as_full.log
     assert as_shipped.deadline == as_full.deadline
+
+
+def test_the_defaults_that_the_manual_tells_of_directories_are_the_defaults(folder):
+    full = switched_on(manual(folder))
+    without = re.sub(
+        r"(?m)^(preset|starttls|insecure_clear_text|jid_attribute|aliases|group_membership|timeout|exists_cache"
+        r"|bind_connections|search_connections|most_waiting) ?=.*", "", full,
+    )  # fmt: skip
+    assert full.count("=") - without.count("=") == 11
+    assert load(folder, without).checkers["corp"].settings == (
+        load(folder, full).checkers["corp"].settings
+    )
 
 
 def test_the_manual_names_every_setting(folder):

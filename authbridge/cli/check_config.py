@@ -1,4 +1,5 @@
-"""`authbridge check-config`: every mistake of a configuration, with its key."""
+"""`authbridge check-config`: every mistake of a configuration, with its key; `--probe` also tries
+what it names."""
 
 from __future__ import annotations
 
@@ -8,7 +9,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from authbridge import config
+from authbridge import config, tap
+from authbridge.checkers import Probed
+from authbridge.model import Trace, Verdict
 from authbridge.settings import ConfigurationError
 
 
@@ -16,22 +19,66 @@ def add_to(commands: Any) -> None:
     """Add the subcommand."""
     parser = commands.add_parser("check-config", help="say what is wrong with a configuration")
     parser.add_argument("file", type=Path, metavar="FILE")
-    parser.add_argument("--json", action="store_true", help="print the mistakes as JSON")
+    parser.add_argument(
+        "--probe", action="store_true", help="also connect to what it names: 3 where that fails"
+    )
+    parser.add_argument("--json", action="store_true", help="print the findings as JSON")
     parser.set_defaults(command=check)
 
 
 def check(chosen: argparse.Namespace) -> int:
-    """Print every mistake; 2 where there is one."""
+    """Print every mistake; 2 where there is one, 3 where something does not answer."""
     mistakes: tuple[str, ...] = ()
+    probes: dict[str, Any] = {}
     try:
-        config.load(chosen.file)
+        configuration = config.load(chosen.file)
     except ConfigurationError as error:
         mistakes = error.mistakes
+    else:
+        if chosen.probe:
+            probes = probe(configuration)
     if chosen.json:
-        print(json.dumps({"file": str(chosen.file), "mistakes": mistakes}, ensure_ascii=False))
+        told: dict[str, Any] = {"file": str(chosen.file), "mistakes": mistakes}
+        if chosen.probe and not mistakes:
+            told["probes"] = probes
+        print(json.dumps(told, ensure_ascii=False))
     elif not mistakes:
-        print(f"{chosen.file} is good")
+        good = f"{chosen.file}: the settings are good" if chosen.probe else f"{chosen.file} is good"
+        print("\n".join([good, *render(probes)]))
     else:
         for mistake in mistakes:
             print(mistake, file=sys.stderr)
-    return 2 if mistakes else 0
+    if mistakes:
+        return 2
+    well = all(found["verdict"] == Verdict.ACCEPTED.value for found in probes.values())
+    return 0 if well else 3
+
+
+def probe(configuration: config.Configuration) -> dict[str, Any]:
+    """What each checker that depends on something finds, by its name."""
+    found: dict[str, Any] = {}
+
+    async def walk(house: tap.House) -> None:
+        for name, named in house.checkers.items():
+            if isinstance(named.checker, Probed):
+                trace = Trace()
+                outcome = await named.checker.probe(trace)
+                found[name] = {
+                    "verdict": outcome.verdict.value,
+                    "reason": outcome.reason.value,
+                    "words": outcome.reason.words,
+                    "steps": trace.steps,
+                }
+
+    tap.visit(configuration, walk)
+    return found
+
+
+def render(probes: dict[str, Any]) -> list[str]:
+    """The same for people."""
+    lines = []
+    for name, found in probes.items():
+        well = found["verdict"] == Verdict.ACCEPTED.value
+        lines.append(f"[checkers.{name}] " + ("answers" if well else f"fails: {found['words']}"))
+        lines += [f"  {step:<16}{words}" for step, words in found["steps"]]
+    return lines

@@ -1,0 +1,245 @@
+"""One connection: requests under their ids, replies judged and handed to who asked.
+
+Everything of one `dataReceived` is judged before anything of it counts, so that a reply can only
+answer a request that was sent before the reply came: not one that follows from an earlier reply of
+the same segment, nor one that StartTLS is to protect.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+from typing import Protocol as Interface
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IHandshakeListener
+from twisted.internet.protocol import Protocol, connectionDone
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from authbridge.ldap import codec, names
+from authbridge.ldap.ber import Malformed
+from authbridge.ldap.codec import Inbox, Reply, Result
+from authbridge.ldap.deadlines import Deadlines
+from authbridge.ldap.faults import Fault
+from authbridge.ldap.operations import Operation
+from authbridge.ldap.tls import TlsServer, explain
+from authbridge.model import Reason
+
+MOST_ABANDONED = 32
+"""Searches that nobody waits for any more, and that the server has not ended yet."""
+CLOSED = Fault(Reason.DIRECTORY_UNREACHABLE, "the connection was closed")
+LAST_ID = 1 << 30
+"""A connection that has sent so many requests is closed, and ids begin anew on another."""
+
+
+class Owner(Interface):
+    """Who has the connection, and sends on it."""
+
+    def settled(self, connection: Connection) -> None:
+        """An operation has ended; there is room for another."""
+
+    def lost(self, connection: Connection, unanswered: list[Operation], fault: Fault) -> None:
+        """The connection is gone, and these operations have no answer."""
+
+
+@implementer(IHandshakeListener)
+class Connection(Protocol):
+    """A connection to `server`, which is its name for people."""
+
+    transport: Any
+
+    def __init__(self, server: str, deadlines: Deadlines) -> None:
+        self.server = server
+        self.owner: Owner | None = None
+        self.awaited: dict[int, Operation] = {}
+        """By message id: what was sent, and has not ended."""
+        self.opened_at = 0.0
+        """When its owner got it, in seconds."""
+        self.retiring = False
+        """Whether it is to be closed when nothing is awaited."""
+        self.heard = 0
+        """How often the server has said something."""
+        self._deadlines = deadlines
+        self._inbox = Inbox()
+        self._abandoned: set[int] = set()
+        self._next_id = 1
+        self._known = 1  # ids below it had been sent when the message that is held began
+        self._server: TlsServer | None = None
+        self._handshake: Deferred[None] | None = None
+        self.gone = False
+        """Whether it can no longer be used."""
+
+    @property
+    def worn_out(self) -> bool:
+        """Whether its ids are used up."""
+        return self._next_id > LAST_ID
+
+    def send(self, operation: Operation) -> None:
+        """Send it now. Raises RuntimeError where it may not be sent beside what is awaited: slapd
+        drops requests that come with a bind, and an answer could not be told from another."""
+        awaited = self.awaited
+        if awaited and (operation.exclusive or next(iter(awaited.values())).exclusive):
+            raise RuntimeError("a bind has its connection to itself")
+        message_id = self._next_id
+        self._next_id = message_id + 1
+        awaited[message_id] = operation
+        operation.message_id = message_id
+        operation.link = self
+        operation.heard = self.heard
+        self._deadlines.watch(operation)
+        self.transport.write(codec.message(message_id, operation.request))
+
+    def expire(self, operation: Operation) -> None:
+        """No result in time. The search is given up; a connection that was silent all the while,
+        or that owes the result of a bind, is closed."""
+        seconds = self._deadlines.seconds
+        fault = Fault(Reason.DIRECTORY_SILENT, f"{self.server} gave no answer in {seconds:g} s")
+        if operation.exclusive or operation.heard == self.heard:
+            self.close(fault)
+        else:
+            self.withdraw(operation)
+            operation.fail(fault)
+
+    def withdraw(self, operation: Operation) -> None:
+        """Nobody waits for it any more."""
+        if operation.exclusive or len(self._abandoned) == MOST_ABANDONED:
+            # What comes next on this connection could be its answer.
+            self.close(Fault(Reason.DIRECTORY_SILENT, f"{self.server} owes an answer"))
+            return
+        del self.awaited[operation.message_id]
+        operation.ended = True
+        self._abandoned.add(operation.message_id)
+        request = codec.abandon_request(operation.message_id)
+        self.transport.write(codec.message(self._next_id, request))
+        self._next_id += 1
+        self._settled()
+
+    def close(self, fault: Fault | None = None) -> None:
+        """End it: at once where there is a fault, with which fails what is awaited; else with a
+        word of goodbye."""
+        if self.gone:
+            return
+        if self.transport is None:  # it was not made yet
+            self._lose(fault or CLOSED)
+        elif fault is None:
+            self.transport.write(codec.message(self._next_id, codec.unbind_request()))
+            self.transport.loseConnection()
+            self._lose(CLOSED)
+        else:
+            self.transport.abortConnection()
+            self._lose(fault)
+
+    def secure(self, server: TlsServer) -> Deferred[None]:
+        """Begin TLS. Fires when the server is verified; fails with a Fault where it is not, and
+        then nothing has been sent to it."""
+        self._server = server
+        self._handshake = Deferred(lambda _: None)
+        self.transport.startTLS(server)
+        return self._handshake
+
+    def describe(self) -> str:
+        """The server, and how it was verified, in words."""
+        if self._server is None:
+            return f"{self.server}, not encrypted"
+        return f"{self.server}, {self._server.describe(self.transport)}"
+
+    def connectionMade(self) -> None:
+        """Without TCP_NODELAY the first bind of a TLS connection waits for 40 ms."""
+        self.transport.setTcpNoDelay(True)
+        self.transport.setTcpKeepAlive(True)
+
+    def handshakeCompleted(self) -> None:
+        """TLS is there; now the name."""
+        handshake, self._handshake = self._handshake, None
+        assert handshake is not None
+        assert self._server is not None
+        trouble = self._server.trouble_with(self.transport)
+        if trouble is None:
+            handshake.callback(None)
+        else:
+            self._handshake = handshake
+            self.close(Fault(Reason.DIRECTORY_UNTRUSTED, f"{self.server}: {trouble}"))
+
+    def dataReceived(self, data: bytes) -> None:
+        """Judge all of it, then tell who waits."""
+        if self.gone:
+            return
+        self.heard += 1
+        ended: list[Operation] = []
+        try:
+            goodbye = self._judge(data, ended)
+        except Malformed as error:
+            for operation in ended:  # nothing of a bad batch counts
+                self.awaited[operation.message_id] = operation
+            self.close(Fault(Reason.DIRECTORY_FAILED, f"{self.server}: {error}"))
+            return
+        if goodbye is not None:
+            self.close(goodbye)
+        for operation in ended:
+            self._settled()
+            operation.finish()
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        """The server has closed it, or the network has."""
+        if self._handshake is not None:
+            self._lose(explain(self.server, self._server, reason))
+        else:
+            self._lose(Fault(Reason.DIRECTORY_UNREACHABLE, f"{self.server} ended the connection"))
+
+    def _judge(self, data: bytes, ended: list[Operation]) -> Fault | None:
+        """Take the replies; who has got the last one goes to `ended`. Returns the server's word
+        of goodbye, if it has said one."""
+        inbox, awaited = self._inbox, self.awaited
+        # A message that was held may only answer what was sent before it began.
+        known = self._known if inbox.partial else self._next_id
+        replies = inbox.feed(data)
+        if not replies and known != self._next_id:
+            return None
+        goodbye = None
+        for reply in replies:
+            message_id = reply.message_id
+            operation = awaited.get(message_id) if message_id < known else None
+            if operation is None:
+                goodbye = self._take_other(reply)
+            elif operation.take(reply):
+                del awaited[message_id]
+                ended.append(operation)
+            known = self._next_id
+        if inbox.partial:
+            if not awaited and not self._abandoned:
+                raise Malformed("an answer begins before anything was asked")
+            self._known = known
+        return goodbye
+
+    def _take_other(self, reply: Reply) -> Fault | None:
+        """A reply that nobody waits for: the end of an abandoned search, or a word of goodbye."""
+        if reply.message_id == 0 and isinstance(reply.content, Result):
+            said = names.describe(reply.content)
+            words = f"{self.server} ended the connection: {said}"
+            return Fault(Reason.DIRECTORY_UNREACHABLE, words)
+        if reply.message_id not in self._abandoned:
+            raise Malformed("an answer to nothing that was asked")
+        if reply.operation == codec.SEARCH_DONE:
+            self._abandoned.discard(reply.message_id)
+        elif reply.operation not in (codec.SEARCH_ENTRY, codec.SEARCH_REFERENCE):
+            raise Malformed("a search is answered by something else")
+        return None
+
+    def _settled(self) -> None:
+        if self.owner is not None:
+            self.owner.settled(self)
+
+    def _lose(self, fault: Fault) -> None:
+        if self.gone:
+            return
+        self.gone = True
+        unanswered = list(self.awaited.values())
+        self.awaited.clear()
+        if self._handshake is not None:
+            handshake, self._handshake = self._handshake, None
+            handshake.errback(fault)
+        if self.owner is not None:
+            self.owner.lost(self, unanswered, fault)
+        else:
+            for operation in unanswered:
+                operation.fail(fault)

@@ -1,0 +1,53 @@
+"""One limit for what is sent, one timer for all of it: who was sent first is due first."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Protocol
+
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
+
+
+class Due(Protocol):
+    """Something that must end in time."""
+
+    ended: bool
+
+    def expire(self) -> None:
+        """Its time is over, and it has not ended."""
+
+
+class Deadlines:
+    """Expires whatever has not ended `seconds` after it was put in line."""
+
+    def __init__(self, clock: IReactorTime, seconds: float) -> None:
+        self._clock = clock
+        self.seconds = seconds
+        self._line: deque[tuple[float, Due]] = deque()
+        self._timer: IDelayedCall | None = None
+
+    def watch(self, due: Due) -> None:
+        """Put it in line."""
+        line = self._line
+        while line and line[0][1].ended:  # so that the line is as long as what is under way
+            line.popleft()
+        line.append((self._clock.seconds() + self.seconds, due))
+        if self._timer is None:
+            self._timer = self._clock.callLater(self.seconds, self._ring)
+
+    def stop(self) -> None:
+        """Watch nothing any more."""
+        self._line.clear()
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _ring(self) -> None:
+        self._timer = None
+        line, now = self._line, self._clock.seconds()
+        while line and (line[0][1].ended or line[0][0] <= now):
+            due = line.popleft()[1]
+            if not due.ended:
+                due.expire()
+        if line and self._timer is None:
+            self._timer = self._clock.callLater(max(0.0, line[0][0] - now), self._ring)

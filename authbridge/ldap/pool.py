@@ -1,0 +1,205 @@
+"""A bounded pool of connections, and the line of operations that wait for one.
+
+Nothing is borrowed: an operation is handed in, sent on a connection as soon as one has room, and
+ends with a result or a Fault. One that was sent and not answered is not sent again, but for a
+search whose connection broke.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from authbridge.ldap.connection import Connection
+from authbridge.ldap.faults import Fault
+from authbridge.ldap.operations import Operation
+from authbridge.model import Reason
+
+REST = 1.0
+"""Seconds from one attempt to connect that fails to the next. Meanwhile nobody waits."""
+
+log = Logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a pool may have."""
+
+    connections: int
+    room: int
+    """Operations at once on a connection: 1 for binds."""
+    waiting: int
+    """Operations in line. One is a few kilobytes, and leaves at its login's deadline."""
+    age: float = 900.0
+    """Seconds after which a connection is closed when it is next idle, so that changes of the
+    directory's addresses and certificates are noticed."""
+    sweep: float = 25.0
+    """Seconds. A connection unused from one sweep to the next is closed, before a firewall
+    forgets it."""
+
+
+class Pool:
+    """Connections that `connect` makes, for operations of one kind."""
+
+    def __init__(
+        self, connect: Callable[[], Deferred[Connection]], limits: Limits, clock: IReactorTime
+    ) -> None:
+        self._connect = connect
+        self._limits = limits
+        self._room = limits.room
+        self._clock = clock
+        self._connections: dict[Connection, int] = {}  # what each had heard at the last sweep
+        self._free: dict[Connection, None] = {}  # those with room; the last one is the warmest
+        self._waiting: OrderedDict[Operation, None] = OrderedDict()
+        self._connecting: set[Deferred[None]] = set()
+        self._sweeper: IDelayedCall | None = None
+        self._rest: IDelayedCall | None = None
+        self._fault: Fault | None = None  # of the last attempt to connect
+
+    def submit(self, operation: Operation) -> None:
+        """See operations.Carrier."""
+        if self._free:
+            self._send(next(reversed(self._free)), operation)
+        elif self._rest is not None and self._fault is not None and not self._connections:
+            operation.fail(self._fault)
+        elif len(self._waiting) >= self._limits.waiting:
+            operation.fail(Fault(Reason.OVERLOADED, f"{len(self._waiting)} are waiting already"))
+        else:
+            operation.queued = self._clock.seconds()
+            self._waiting[operation] = None
+            self._connect_more()
+
+    def withdraw(self, operation: Operation) -> None:
+        """See operations.Carrier."""
+        if operation in self._waiting:
+            del self._waiting[operation]
+            operation.ended = True
+        elif operation.link is not None and not operation.ended:
+            operation.link.withdraw(operation)
+
+    def settled(self, connection: Connection) -> None:
+        """See connection.Owner."""
+        if connection.gone or connection not in self._connections:
+            return
+        if connection.retiring:
+            if not connection.awaited:
+                connection.close()
+            return
+        waiting = self._waiting
+        while waiting:
+            if len(connection.awaited) >= self._room:
+                return
+            operation, _ = waiting.popitem(last=False)
+            connection.send(operation)
+        if len(connection.awaited) < self._room:
+            self._free[connection] = None
+
+    def lost(self, connection: Connection, unanswered: list[Operation], fault: Fault) -> None:
+        """See connection.Owner."""
+        self._connections.pop(connection, None)
+        self._free.pop(connection, None)
+        for operation in unanswered:
+            broken = fault.reason is Reason.DIRECTORY_UNREACHABLE
+            if broken and operation.repeatable and not operation.repeated and operation.waiter:
+                operation.reset()
+                self.submit(operation)
+            else:
+                operation.fail(fault)
+        self._connect_more()
+
+    def stop(self) -> None:
+        """Close everything; whoever waits is told so."""
+        for timer in (self._sweeper, self._rest):
+            if timer is not None:
+                timer.cancel()
+        self._sweeper = self._rest = None
+        stopped = Fault(Reason.DIRECTORY_UNREACHABLE, "authbridge is stopping")
+        self._fail_waiting(stopped, self._clock.seconds())
+        for connecting in list(self._connecting):
+            connecting.cancel()
+        for connection in list(self._connections):
+            connection.close(stopped if connection.awaited else None)
+
+    def _send(self, connection: Connection, operation: Operation) -> None:
+        connection.send(operation)
+        if len(connection.awaited) >= self._room:
+            del self._free[connection]
+
+    def _connect_more(self) -> None:
+        """As many attempts as those who wait can use."""
+        while (
+            self._rest is None
+            and len(self._connecting) * self._room < len(self._waiting)
+            and len(self._connections) + len(self._connecting) < self._limits.connections
+        ):
+            attempt = Deferred.fromCoroutine(self._attempt())
+            if not attempt.called:
+                self._connecting.add(attempt)
+            attempt.addBoth(self._attempted, attempt)
+
+    async def _attempt(self) -> None:
+        began = self._clock.seconds()
+        try:
+            connection = await self._connect()
+        except Fault as fault:
+            self._not_connected(fault, began)
+        else:
+            self._connected(connection)
+
+    def _attempted(self, result: object, attempt: Deferred[None]) -> None:
+        self._connecting.discard(attempt)
+        if isinstance(result, Failure) and not result.check(CancelledError):
+            log.failure("an attempt to connect failed", result)
+            self._not_connected(Fault(Reason.INTERNAL_ERROR, "a fault in authbridge"), math.inf)
+        self._connect_more()
+
+    def _connected(self, connection: Connection) -> None:
+        connection.owner = self
+        connection.opened_at = self._clock.seconds()
+        self._connections[connection] = 0
+        if self._sweeper is None:
+            self._sweeper = self._clock.callLater(self._limits.sweep, self._sweep)
+        self.settled(connection)
+
+    def _not_connected(self, fault: Fault, began: float) -> None:
+        """Who waited before this attempt began has had an answer; who came later gets another
+        attempt, if not at once."""
+        self._fault = fault
+        if not self._connections:
+            self._fail_waiting(fault, began)
+        rest = began + REST - self._clock.seconds()
+        if rest > 0 and self._rest is None:
+            self._rest = self._clock.callLater(rest, self._rested)
+
+    def _rested(self) -> None:
+        self._rest = None
+        self._connect_more()
+
+    def _fail_waiting(self, fault: Fault, began: float) -> None:
+        # Who fails may ask again at once, and is then behind the last of these.
+        for operation in [one for one in self._waiting if one.queued <= began]:
+            if self._waiting.pop(operation, operation) is None:
+                operation.fail(fault)
+
+    def _sweep(self) -> None:
+        """Close what nobody uses and what has grown old."""
+        self._sweeper = None
+        oldest = self._clock.seconds() - self._limits.age
+        for connection, heard in list(self._connections.items()):
+            unused = not connection.awaited and heard == connection.heard
+            if unused or connection.opened_at <= oldest or connection.worn_out:
+                connection.retiring = True
+                self._free.pop(connection, None)
+                if not connection.awaited:
+                    connection.close()
+            else:
+                self._connections[connection] = connection.heard
+        if self._connections:
+            self._sweeper = self._clock.callLater(self._limits.sweep, self._sweep)

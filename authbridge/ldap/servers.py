@@ -1,0 +1,290 @@
+"""Servers of a directory, and how a connection to one of them comes about: TCP, TLS, service bind.
+
+The first server of the list that can be connected to is used. A connection is handed out when the
+server's certificate is verified and, for searches, when the service account is bound.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NoReturn, TypeVar
+from urllib.parse import urlsplit
+
+from OpenSSL import SSL
+from twisted.internet.abstract import isIPAddress, isIPv6Address
+from twisted.internet.defer import Deferred
+from twisted.internet.endpoints import HostnameEndpoint, TCP4ClientEndpoint, TCP6ClientEndpoint
+from twisted.internet.error import ConnectError, DNSLookupError
+from twisted.internet.interfaces import IAddress, IReactorTime
+from twisted.internet.protocol import Factory
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from authbridge.ldap import codec, names, ppolicy
+from authbridge.ldap.connection import Connection
+from authbridge.ldap.deadlines import Deadlines
+from authbridge.ldap.faults import Fault
+from authbridge.ldap.operations import Bind, Conversation, Extended, Operation
+from authbridge.ldap.tls import TlsServer
+from authbridge.model import Reason
+from authbridge.secret import Secret
+from authbridge.settings import private_file_trouble
+
+O = TypeVar("O", bound=Operation)  # noqa: E741
+
+PORTS = {"ldap": 389, "ldaps": 636}
+
+log = Logger()
+
+
+class ServerMistake(ValueError):
+    """This names no server; the text says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """One server, as `servers` names it."""
+
+    host: str
+    port: int
+    ldaps: bool
+
+    @classmethod
+    def parse(cls, url: str) -> Server:
+        """From ldap://host, ldaps://host:port. Raises ServerMistake."""
+        try:
+            parts = urlsplit(url)
+            port = parts.port
+        except ValueError:
+            raise ServerMistake(f'"{url}" is no URL of a server') from None
+        if parts.scheme not in PORTS:
+            raise ServerMistake(f'"{url}" should begin with ldaps:// or ldap://')
+        if parts.path not in ("", "/") or parts.query or parts.fragment or parts.username:
+            raise ServerMistake(f'"{url}" should be a scheme, a host and perhaps a port, no more')
+        try:
+            host = (parts.hostname or "").encode("idna").decode()
+        except UnicodeError:
+            host = ""
+        if not host or not re.fullmatch(r"[0-9a-z._:-]+", host) or port == 0:
+            raise ServerMistake(f'"{url}" names no host')
+        return cls(host, port or PORTS[parts.scheme], parts.scheme == "ldaps")
+
+    def __str__(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{'ldaps' if self.ldaps else 'ldap'}://{host}:{self.port}"
+
+    def endpoint(self, reactor: Any) -> Any:
+        """Where to connect. A name is resolved in a thread; an address needs none."""
+        if isIPAddress(self.host):
+            return TCP4ClientEndpoint(reactor, self.host, self.port)
+        if isIPv6Address(self.host):
+            return TCP6ClientEndpoint(reactor, self.host, self.port)
+        return HostnameEndpoint(reactor, self.host, self.port)
+
+
+class ServiceAccount:
+    """The account that searches. Refused once, it is not tried again before its password file
+    changes: a few wrong passwords lock an account, and everybody out with it."""
+
+    def __init__(self, dn: str, password_file: Path) -> None:
+        self.dn = dn
+        self._file = password_file
+        self._tried: tuple[int, ...] = ()  # the file's signature at the last attempt
+        self._refused: tuple[int, ...] | None = None  # and at the one that was refused
+
+    def password(self) -> Secret:
+        """What is in the file now. Raises Fault where that was refused, or cannot be read."""
+        trouble = private_file_trouble(self._file)
+        if trouble is None:
+            try:
+                found = self._file.stat()
+                self._tried = (found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
+                octets = self._file.read_bytes()
+            except OSError as error:
+                trouble = f"{self._file}: {error.strerror}"
+            else:
+                octets = octets.removesuffix(b"\n").removesuffix(b"\r")
+                trouble = None if octets.strip() else f"{self._file} is empty"
+        if trouble is not None:
+            raise Fault(Reason.SERVICE_ACCOUNT_REFUSED, trouble)
+        if self._tried == self._refused:
+            raise Fault(
+                Reason.SERVICE_ACCOUNT_REFUSED,
+                f"{self.dn} was refused, and is not tried again before {self._file} changes",
+            )
+        return Secret(octets)
+
+    def refuse(self) -> None:
+        """The password was refused: once is enough."""
+        self._refused = self._tried
+
+
+class Outages:
+    """Which servers cannot be used, and since when: one line in the log when it begins, one when
+    it ends."""
+
+    def __init__(self, clock: IReactorTime) -> None:
+        self._clock = clock
+        self._since: dict[Server, float] = {}
+
+    def failed(self, server: Server, fault: Fault) -> Fault:
+        """Note that it cannot be used; the fault, with since when."""
+        now = self._clock.seconds()
+        if server not in self._since:
+            self._since[server] = now
+            log.error("directory: {words} ({reason})", words=fault.words, reason=fault.reason.value)
+            return fault
+        return Fault(fault.reason, f"{fault.words}, for {now - self._since[server]:.0f} s now")
+
+    def works(self, server: Server) -> None:
+        """Note that it can be used."""
+        since = self._since.pop(server, None)
+        if since is not None:
+            seconds = self._clock.seconds() - since
+            log.info("directory: {server} answers, after {s:.0f} s", server=server, s=seconds)
+
+
+class Dialer:
+    """Makes connections to the first server that can be used."""
+
+    def __init__(
+        self,
+        servers: Sequence[Server],
+        context: SSL.Context | None,
+        deadlines: Deadlines,
+        outages: Outages,
+        reactor: Any,
+        account: ServiceAccount | None = None,
+    ) -> None:
+        """Without a `context` passwords go over the network as they are. With an `account` the
+        connections are bound to it, for searches."""
+        self._servers = servers
+        self._context = context
+        self._deadlines = deadlines
+        self._outages = outages
+        self._reactor = reactor
+        self._account = account
+
+    def connect(self) -> Deferred[Connection]:
+        """A connection that is ready. Fails with the Fault of the last server."""
+        return Deferred.fromCoroutine(self._connect())
+
+    async def _connect(self) -> Connection:
+        for server in self._servers:
+            try:
+                connection = await self.reach(server)
+            except Fault as fault:
+                refusal = self._outages.failed(server, fault)
+                if fault.reason is Reason.SERVICE_ACCOUNT_REFUSED:
+                    break  # other servers would count it as well
+            else:
+                self._outages.works(server)
+                return connection
+        raise refusal
+
+    def reach(self, server: Server) -> Deferred[Connection]:
+        """A connection to this server. Fails with a Fault, in time."""
+        password = None if self._account is None else self._account.password()
+        connection = Connection(str(server), self._deadlines)
+        opening = Deferred.fromCoroutine(self._open(server, connection, password))
+        seconds = self._deadlines.seconds
+        silent = Fault(Reason.DIRECTORY_SILENT, f"{server}: no connection in {seconds:g} s")
+
+        def too_late(_result: object, _seconds: float) -> NoReturn:
+            raise silent
+
+        def leave(failure: Failure) -> Failure:
+            connection.close(silent)
+            return failure
+
+        return opening.addTimeout(seconds, self._reactor, too_late).addErrback(leave)
+
+    async def _open(
+        self, server: Server, connection: Connection, password: Secret | None
+    ) -> Connection:
+        try:
+            await server.endpoint(self._reactor).connect(_Once(connection))
+        except DNSLookupError:
+            raise _unreachable(server, "the name cannot be resolved") from None
+        except ConnectError as error:
+            why = os.strerror(error.osError) if error.osError else str(error)
+            raise _unreachable(server, why.lower()) from None
+        if self._context is not None:
+            if not server.ldaps:
+                await self._start_tls(server, connection)
+            await connection.secure(TlsServer(server.host, self._context))
+        if self._account is not None and password is not None:
+            await self._bind(server, connection, self._account, password)
+        return connection
+
+    async def _start_tls(self, server: Server, connection: Connection) -> None:
+        request = codec.extended_request(codec.START_TLS)
+        result = (await _alone(Extended(request, Direct(connection)))).result
+        if result.code != codec.SUCCESS:
+            said = names.describe(result)
+            raise Fault(Reason.DIRECTORY_UNTRUSTED, f"{server} refuses StartTLS: {said}")
+
+    async def _bind(
+        self, server: Server, connection: Connection, account: ServiceAccount, password: Secret
+    ) -> None:
+        request = codec.bind_request(account.dn.encode(), password.reveal(), ppolicy.REQUEST)
+        bind = await _alone(Bind(request, Direct(connection)))
+        said = names.describe(bind.result)
+        error = None if bind.policy is None else bind.policy.error
+        if error is not None:
+            said += f" ({error.words})"
+        if bind.result.code == codec.INVALID_CREDENTIALS:
+            account.refuse()
+            log.critical(
+                "directory: {server} refuses the service account {dn}: {said}. It is not tried "
+                "again before its password file changes or the daemon is restarted.",
+                server=server, dn=account.dn, said=said,
+            )  # fmt: skip
+            words = f"{server} refuses the service account {account.dn}: {said}"
+            raise Fault(Reason.SERVICE_ACCOUNT_REFUSED, words)
+        if bind.result.code != codec.SUCCESS or error is ppolicy.Error.CHANGE_AFTER_RESET:
+            words = f"{server} does not let the service account {account.dn} in: {said}"
+            raise Fault(Reason.DIRECTORY_REFUSED, words)
+
+
+class _Once(Factory[Connection]):
+    """The factory of a connection that is there already. Twisted's own for this makes a class and
+    an event of the log for each."""
+
+    noisy = False
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def buildProtocol(self, addr: IAddress | None) -> Connection:
+        return self._connection
+
+
+class Direct:
+    """Carries operations on a connection that has no owner yet."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def submit(self, operation: Operation) -> None:
+        """See operations.Carrier."""
+        self._connection.send(operation)
+
+    def withdraw(self, operation: Operation) -> None:
+        """See operations.Carrier."""
+        self._connection.withdraw(operation)
+
+
+def _alone(operation: O) -> Deferred[O]:
+    async def wait() -> O:
+        return await operation
+
+    return Conversation(wait()).outcome
+
+
+def _unreachable(server: Server, why: str) -> Fault:
+    return Fault(Reason.DIRECTORY_UNREACHABLE, f"{server}: {why}")

@@ -1,0 +1,64 @@
+"""What a directory's answers mean: result codes to outcomes.
+
+Only what says something about the user is a no. What says something about us, our rights or the
+server is "cannot tell": a wrong setting must not look like a wrong password.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from authbridge.ldap import codec, names
+from authbridge.ldap.codec import Result
+from authbridge.ldap.faults import Fault
+from authbridge.ldap.ppolicy import Error, Policy
+from authbridge.model import (
+    PASSWORD_MATCHES,
+    PASSWORD_MISMATCH,
+    Outcome,
+    Reason,
+    Verdict,
+    rejected,
+)
+
+NO_SUCH_OBJECT: Final = 32
+INAPPROPRIATE_AUTHENTICATION: Final = 48
+
+# A bind with any of these is refused: the name, or its password, is not one that may log in.
+_REFUSED: Final = (codec.INVALID_CREDENTIALS, INAPPROPRIATE_AUTHENTICATION, NO_SUCH_OBJECT)
+
+# Faults of the server: operationsError, timeLimitExceeded, adminLimitExceeded, busy, unavailable,
+# other.
+_SERVER_FAULTS: Final = frozenset((1, 3, 11, 51, 52, 80))
+
+_POLICY_REASONS: Final = {
+    Error.ACCOUNT_LOCKED: Reason.ACCOUNT_LOCKED,
+    Error.PASSWORD_EXPIRED: Reason.PASSWORD_EXPIRED,
+    Error.CHANGE_AFTER_RESET: Reason.PASSWORD_MUST_CHANGE,
+}
+
+GRACE: Final = Outcome(Verdict.ACCEPTED, Reason.PASSWORD_MATCHES_GRACE)
+
+
+def judge_bind(result: Result, policy: Policy | None) -> Outcome:
+    """What the answer to a user's bind means. Raises Fault where it says nothing of the user."""
+    error = None if policy is None else policy.error
+    if result.code == codec.SUCCESS:
+        if error is not None:  # the password was right, and is good for nothing else
+            return rejected(_POLICY_REASONS.get(error, Reason.PASSWORD_MUST_CHANGE))
+        if policy is not None and policy.grace_left is not None:
+            return GRACE
+        return PASSWORD_MATCHES
+    if result.code in _REFUSED:
+        if error in _POLICY_REASONS:
+            return rejected(_POLICY_REASONS[error])
+        return PASSWORD_MISMATCH
+    raise fault_of(result, "a login")
+
+
+def fault_of(result: Result, what: str) -> Fault:
+    """The fault that a result code stands for, where it says nothing of a user."""
+    said = names.describe(result)
+    if result.code in _SERVER_FAULTS:
+        return Fault(Reason.DIRECTORY_FAILED, f"the server could not answer {what}: {said}")
+    return Fault(Reason.DIRECTORY_REFUSED, f"the server refused {what}: {said}")
