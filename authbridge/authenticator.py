@@ -167,6 +167,7 @@ class Authenticator:
             login.step("exists", "always" if rule.exists else "never")
             return model.USER_EXISTS if rule.exists else model.rejected(Reason.USER_UNKNOWN)
         cannot_tell: tuple[Outcome, str] | None = None
+        reason = Reason.USER_UNKNOWN
         for named in rule.exists:
             asking = named.checker.user_exists(_jid(login), login.trace)
             outcome = await self._ask(login, named, asking)
@@ -174,7 +175,9 @@ class Authenticator:
                 return outcome
             if outcome.verdict is Verdict.UNAVAILABLE:
                 cannot_tell = cannot_tell or (outcome, named.name)
-        return self._nobody_left(login, cannot_tell, Reason.USER_UNKNOWN)
+            elif outcome.verdict is Verdict.REJECTED:
+                reason = outcome.reason
+        return self._nobody_left(login, cannot_tell, reason)
 
     def _admit(self, login: Login, user: bytes, domain: bytes) -> Domain | Outcome:
         """Prepare both names, and find who is asked; an Outcome where that ends it."""

@@ -57,8 +57,9 @@ def test_one_yes_wins_for_existence_then_unavailable_then_no(answers):
         assert outcome is model.USER_EXISTS
     elif DOWN in answers:
         assert outcome is DOWN
-    else:
-        assert outcome == model.rejected(Reason.USER_UNKNOWN)
+    else:  # and where somebody had a reason of its own, it is told
+        reason = NO.reason if NO in answers else Reason.USER_UNKNOWN
+        assert outcome == model.rejected(reason)
 
 
 @pytest.mark.parametrize(

@@ -42,6 +42,19 @@ class Owner(Interface):
         """The connection is gone, and these operations have no answer."""
 
 
+class Farewell:
+    """A connection that is being closed."""
+
+    def __init__(self, transport: Any) -> None:
+        self._transport = transport
+        self.ended = False
+
+    def expire(self) -> None:
+        """See `deadlines.Due`."""
+        self.ended = True
+        self._transport.abortConnection()
+
+
 @implementer(IHandshakeListener)
 class Connection(Protocol):
     """A connection to `server`, which is its name for people."""
@@ -64,6 +77,7 @@ class Connection(Protocol):
         self._abandoned: set[int] = set()
         self._next_id = 1
         self._known = 1  # ids below it had been sent when the message that is held began
+        self._farewell: Farewell | None = None
         self._server: TlsServer | None = None
         self._handshake: Deferred[None] | None = None
         self.gone = False
@@ -124,6 +138,9 @@ class Connection(Protocol):
         elif fault is None:
             self.transport.write(codec.message(self._next_id, codec.unbind_request()))
             self.transport.loseConnection()
+            # TLS waits for the other side's goodbye, which a server that hangs never says.
+            self._farewell = Farewell(self.transport)
+            self._deadlines.watch(self._farewell)
             self._lose(CLOSED)
         else:
             self.transport.abortConnection()
@@ -180,7 +197,9 @@ class Connection(Protocol):
             operation.finish()
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
-        """The server has closed it, or the network has."""
+        """The server has closed it, or the network has, or we have."""
+        if self._farewell is not None:
+            self._farewell.ended = True
         if self._handshake is not None:
             self._lose(explain(self.server, self._server, reason))
         else:

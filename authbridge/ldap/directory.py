@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from OpenSSL import SSL, crypto
+from twisted.logger import Logger
 
 from authbridge.ldap import codec, names, ppolicy, verdicts
 from authbridge.ldap.connection import Connection
@@ -26,6 +27,8 @@ from authbridge.settings import Table
 
 SEARCHES_AT_ONCE = 64
 """On one connection; slapd takes 100 from who is anonymous, and more from who is not."""
+
+log = Logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +101,9 @@ class Directory:
         if settings.encrypted:
             authorities = read_authorities(settings.ca_file) if settings.ca_file else []
             self._context = make_context(authorities)
+        else:
+            for server in settings.servers:
+                log.warn("directory: passwords go to {server} unencrypted", server=server)
         account = None
         if settings.bind_dn is not None and settings.bind_password_file is not None:
             account = ServiceAccount(settings.bind_dn, settings.bind_password_file)
@@ -106,11 +112,13 @@ class Directory:
         waiting = settings.most_waiting
         self._searches = Pool(
             self._searcher.connect,
-            Limits(settings.search_connections, SEARCHES_AT_ONCE, waiting),
+            Limits(settings.search_connections, SEARCHES_AT_ONCE, waiting, connecting=1),
             reactor,
         )
         self._binds = Pool(
-            self._binder.connect, Limits(settings.bind_connections, 1, waiting), reactor
+            self._binder.connect,
+            Limits(settings.bind_connections, 1, waiting, connecting=settings.bind_connections),
+            reactor,
         )
 
     def search(self, request: bytes, size_limit: int) -> Search:

@@ -37,6 +37,8 @@ class Limits:
     """Operations at once on a connection: 1 for binds."""
     waiting: int
     """Operations in line. One is a few kilobytes, and leaves at its login's deadline."""
+    connecting: int
+    """Attempts to connect at once: 1 where each of them could count a wrong service password."""
     age: float = 900.0
     """Seconds after which a connection is closed when it is next idle, so that changes of the
     directory's addresses and certificates are noticed."""
@@ -136,6 +138,7 @@ class Pool:
         """As many attempts as those who wait can use."""
         while (
             self._rest is None
+            and len(self._connecting) < self._limits.connecting
             and len(self._connecting) * self._room < len(self._waiting)
             and len(self._connections) + len(self._connecting) < self._limits.connections
         ):
