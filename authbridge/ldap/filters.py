@@ -28,7 +28,7 @@ _MATCH_VALUE: Final = 0x83
 _BAD_ESCAPE: Final = re.compile(r"\\(?![0-9a-fA-F]{2})")
 
 # What stands in a hole while ldap3 encodes: octets that are no UTF-8, so that no text has them.
-_MARK: Final = re.compile(rb"\xfe\xff(\d)\xff\xfe")
+_MARK: Final = re.compile(rb"\xfe\xff(\d+)\xff\xfe")
 
 
 class FilterMistake(ValueError):
@@ -50,6 +50,8 @@ class Template:
         """A hole is its name in braces, within or as an assertion's value. Raises FilterMistake."""
         self._text = text
         self._holes = holes
+        if r"\fe\ff" in text.lower():
+            raise FilterMistake(r"\fe\ff is in no value of a directory: it is no UTF-8")
         marked, wanted = text, 0
         for number, hole in enumerate(holes):
             wanted += text.count(f"{{{hole}}}")

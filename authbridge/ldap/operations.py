@@ -22,6 +22,8 @@ T = TypeVar("T")
 
 MOST_REFERENCES = 100
 """Search references in one answer; they are ignored, and a server that sends more is not well."""
+MOST_SURPLUS = 100
+"""Entries in one answer that were not asked for; they are dropped."""
 
 
 class Waiter(Protocol):
@@ -162,7 +164,7 @@ class Extended(Operation):
 class Search(Operation):
     """A search; `entries` are those found, `size_limit` at most."""
 
-    __slots__ = ("_references", "_size_limit", "entries")
+    __slots__ = ("_references", "_size_limit", "_surplus", "entries")
     repeatable = True
 
     def __init__(self, request: bytes, carrier: Carrier, size_limit: int) -> None:
@@ -170,13 +172,17 @@ class Search(Operation):
         self.entries: list[Entry] = []
         self._size_limit = size_limit
         self._references = 0
+        self._surplus = 0
 
     def take(self, reply: Reply) -> bool:
         """See Operation."""
         if isinstance(reply.content, Entry):
-            if len(self.entries) == self._size_limit:
-                raise Malformed("there are more entries than were asked for")
-            self.entries.append(reply.content)
+            if len(self.entries) < self._size_limit:
+                self.entries.append(reply.content)
+            else:  # Samba has no ear for size limits
+                self._surplus += 1
+                if self._surplus > MOST_SURPLUS:
+                    raise Malformed("there is no end of entries")
             return False
         if reply.content is None:
             self._references += 1
@@ -190,6 +196,7 @@ class Search(Operation):
         super().reset()
         self.entries.clear()
         self._references = 0
+        self._surplus = 0
 
 
 class Conversation(Generic[T]):
