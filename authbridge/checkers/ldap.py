@@ -194,27 +194,39 @@ class LdapChecker:
         if not search.entries:
             return model.USER_UNKNOWN
         entry = search.entries[0]
-        return await self._admit(lookup, entry, jid, name, trace)
+        return await self._admit(lookup, entry, jid, trace)
 
     async def _admit(
-        self, lookup: Lookup, entry: Entry, jid: JID, name: bytes, trace: Trace | None
+        self, lookup: Lookup, entry: Entry, jid: JID, trace: Trace | None
     ) -> bytes | Outcome:
         """The DN of this entry, or why its user may not log in."""
-        if not lookup.is_named(entry, jid.local):
+        own = lookup.name_in(entry, jid.local)
+        if own is None:
+            if trace is not None:
+                trace.step("name", f"its {lookup.settings.jid_attribute} is not {jid.local} alone")
             return model.rejected(Reason.NOT_CANONICAL)
         if lookup.has_expired(entry, self._wall()):
             return model.rejected(Reason.ACCOUNT_EXPIRED)
-        in_group = not lookup.settings.require_groups
-        for group, request in lookup.groups(entry, name):
-            membership = await self._directory.search(request, 1)
-            in_group = bool(membership.entries)
+        return await self._admit_member(lookup, entry, own, trace)
+
+    async def _admit_member(
+        self, lookup: Lookup, entry: Entry, own: bytes, trace: Trace | None
+    ) -> bytes | Outcome:
+        """The same, where groups are required. A group that cannot be asked keeps out nobody who
+        is in another."""
+        fault: Fault | None = None
+        for group, request in lookup.groups(entry, own):
+            search = await self._directory.search(request, 1)
             if trace is not None:
-                trace.step("group", f"{group}: {'a member' if in_group else 'no member'}")
-            if membership.result.code != codec.SUCCESS:
-                raise verdicts.fault_of(membership.result, f"a search in {group}")
-            if in_group:
-                break
-        return entry.dn if in_group else model.rejected(Reason.NOT_IN_GROUP)
+                found = "a member" if search.entries else "no member"
+                trace.step("group", f"{group}: {found}, {names.describe(search.result)}")
+            if search.entries:
+                return entry.dn
+            if search.result.code != codec.SUCCESS:
+                fault = verdicts.fault_of(search.result, f"a search in {group}")
+        if fault is not None:
+            raise fault
+        return model.rejected(Reason.NOT_IN_GROUP) if lookup.settings.require_groups else entry.dn
 
     def _make_name(self, jid: JID, trace: Trace | None) -> bytes | Outcome:
         template = self._settings.how

@@ -256,7 +256,8 @@ class Connection(Protocol):
         self.awaited.clear()
         if self._handshake is not None:
             handshake, self._handshake = self._handshake, None
-            handshake.errback(fault)
+            if not handshake.called:  # nobody waits for one that was cancelled
+                handshake.errback(fault)
         if self.owner is not None:
             self.owner.lost(self, unanswered, fault)
         else:

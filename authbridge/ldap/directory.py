@@ -155,17 +155,18 @@ class Directory:
 
 async def _look_round(connection: Connection, lookup: Lookup, trace: Trace) -> None:
     """Whether there is anybody below the base, and whether the groups are there."""
-    searches = [("base", lookup.settings.base, lookup.anybody())]
+    text, request = lookup.anybody()
+    searches = [("users", f"{text} below {lookup.settings.base}", request)]
     searches += [("group", dn, lookup.group(dn)) for dn in lookup.settings.require_groups]
-    for name, dn, request in searches:
+    for name, what, request in searches:
         search = await Search(request, Direct(connection), 1)
         code = search.result.code
         if code not in (codec.SUCCESS, codec.SIZE_LIMIT_EXCEEDED):
-            raise verdicts.fault_of(search.result, f"a search at {dn}")
+            raise verdicts.fault_of(search.result, f"a search for {what}")
         if not search.entries:
-            words = f"nothing is found at {dn}; see filter, jid_attribute and the rights of bind_dn"
+            words = f"nothing is found by {what}: are they right, and may bind_dn read it?"
             raise Fault(Reason.DIRECTORY_REFUSED, words)
-        trace.step(name, f"{dn}: " + ("there are users" if name == "base" else "is there"))
+        trace.step(name, f"{what}: found")
 
 
 def _read_servers(table: Table) -> tuple[Server, ...]:

@@ -75,8 +75,6 @@ class LookupSettings:
         if "login" in table and not login:
             table.wrong("login", "names no attribute, so that nobody could be found")
         aliases = table.boolean("aliases", False)
-        if aliases and set(login) <= {jid_attribute}:
-            table.wrong("aliases", "is for `login` with an attribute other than jid_attribute")
         groups = table.texts("require_groups", ())
         if "require_groups" in table and not groups:
             table.wrong("require_groups", "names no group; leave it out to require none")
@@ -106,9 +104,7 @@ class Lookup:
             settings.base.encode(), Scope.SUBTREE, MOST_ENTRIES, time_limit
         )
         self._jid_attribute = settings.jid_attribute.lower().encode()
-        self._names: tuple[bytes, ...] = (self._jid_attribute,)
-        if settings.aliases:
-            self._names += tuple(name.lower().encode() for name in settings.login)
+        self._login = tuple(name.lower().encode() for name in settings.login)
         self._time_limit = time_limit
         self._groups = Template(GROUP_FILTER, "dn", "user")
         holes = [f"g{number}" for number in range(len(settings.require_groups))]
@@ -123,17 +119,17 @@ class Lookup:
         """Its filter, for people."""
         return self._filter.spell(name)
 
-    def is_named(self, entry: Entry, local: str) -> bool:
-        """Whether an entry is the one of this localpart, or only answers to it."""
-        for attribute in self._names:
+    def name_in(self, entry: Entry, local: str) -> bytes | None:
+        """The entry's own name, as it spells it; None where it is not that of this localpart, or
+        where there are several and only `aliases` would let each be a JID."""
+        own = entry.attributes.get(self._jid_attribute, [])
+        if not self.settings.aliases:
+            return own[0] if len(own) == 1 and _stands_for(own[0], local) else None
+        for attribute in dict.fromkeys((self._jid_attribute, *self._login)):
             for value in entry.attributes.get(attribute, ()):
-                try:
-                    name = preparation.escape(value.decode())
-                    if name == local or preparation.local(name.encode()) == local:
-                        return True
-                except ValueError:  # Unprepared, or no UTF-8: it is no JID's
-                    continue
-        return False
+                if _stands_for(value, local):
+                    return value if value in own or not own else own[0]
+        return None
 
     def has_expired(self, entry: Entry, now: float) -> bool:
         """Whether the account is over; `now` is in seconds since the epoch. Raises Fault where
@@ -149,7 +145,7 @@ class Lookup:
 
     def groups(self, entry: Entry, name: bytes) -> Iterable[tuple[str, bytes]]:
         """Searches of which one at least must find something, each with what it looks for; none
-        where no group is required."""
+        where no group is required. `name`: the entry's own, since memberUid heeds case."""
         groups = self.settings.require_groups
         if self._member_of is None:
             return
@@ -161,12 +157,12 @@ class Lookup:
             for group in groups:
                 yield group, self._below(group.encode(), wanted)
 
-    def anybody(self) -> bytes:
-        """A search for any user at all."""
+    def anybody(self) -> tuple[str, bytes]:
+        """A search for any user at all, and its filter for people."""
         settings = self.settings
-        wanted = Template(f"(&{settings.filter}({settings.jid_attribute}=*))", "user").fill(b"*")
+        text = f"(&{settings.filter}({settings.jid_attribute}=*))".replace("{user}", "*")
         prefix = codec.search_prefix(settings.base.encode(), Scope.SUBTREE, 1, self._time_limit)
-        return prefix.request(wanted, _NO_ATTRIBUTES)
+        return text, prefix.request(Template(text).fill(), _NO_ATTRIBUTES)
 
     def group(self, dn: str) -> bytes:
         """A search for a group's own entry."""
@@ -175,6 +171,15 @@ class Lookup:
     def _below(self, base: bytes, wanted: bytes) -> bytes:
         prefix = codec.search_prefix(base, Scope.BASE, 1, self._time_limit)
         return prefix.request(wanted, _NO_ATTRIBUTES)
+
+
+def _stands_for(value: bytes, local: str) -> bool:
+    """Whether a name of an entry is the localpart, once it is escaped and prepared."""
+    try:
+        name = preparation.escape(value.decode())
+        return name == local or preparation.local(name.encode()) == local
+    except ValueError:  # Unprepared, or no UTF-8: it is no JID's
+        return False
 
 
 def read_time(value: bytes) -> float:

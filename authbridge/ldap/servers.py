@@ -92,29 +92,29 @@ class ServiceAccount:
 
     def __init__(self, dn: str, password_file: Path) -> None:
         self.dn = dn
-        self._file = password_file
+        self.file = password_file
         self._tried: tuple[int, ...] = ()  # the file's signature at the last attempt
         self._refused: tuple[int, ...] | None = None  # and at the one that was refused
 
     def password(self) -> Secret:
         """What is in the file now. Raises Fault where that was refused, or cannot be read."""
-        trouble = private_file_trouble(self._file)
+        trouble = private_file_trouble(self.file)
         if trouble is None:
             try:
-                found = self._file.stat()
+                found = self.file.stat()
                 self._tried = (found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
-                octets = self._file.read_bytes()
+                octets = self.file.read_bytes()
             except OSError as error:
-                trouble = f"{self._file}: {error.strerror}"
+                trouble = f"{self.file}: {error.strerror}"
             else:
                 octets = octets.removesuffix(b"\n").removesuffix(b"\r")
-                trouble = None if octets.strip() else f"{self._file} is empty"
+                trouble = None if octets.strip() else f"{self.file} is empty"
         if trouble is not None:
             raise Fault(Reason.SERVICE_ACCOUNT_REFUSED, trouble)
         if self._tried == self._refused:
             raise Fault(
                 Reason.SERVICE_ACCOUNT_REFUSED,
-                f"{self.dn} was refused, and is not tried again before {self._file} changes",
+                f"{self.dn} was refused, and is not tried again before {self.file} changes",
             )
         return Secret(octets)
 

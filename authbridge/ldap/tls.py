@@ -38,6 +38,7 @@ _PEM = re.compile(r"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re
 
 # What OpenSSL calls X509_V_ERR_…, for the refusals that an administrator meets.
 _WHY = {
+    7: "the certificate is not signed by the authority of that name that is trusted (see ca_file)",
     9: "the certificate is not valid yet",
     10: "the certificate has expired",
     18: "the certificate is signed by itself, and not trusted (see ca_file)",
