@@ -48,6 +48,7 @@ class Farewell:
     def __init__(self, transport: Any) -> None:
         self._transport = transport
         self.ended = False
+        self.due = 0.0
 
     def expire(self) -> None:
         """See `deadlines.Due`."""
@@ -116,6 +117,9 @@ class Connection(Protocol):
 
     def withdraw(self, operation: Operation) -> None:
         """Nobody waits for it any more."""
+        if self.awaited.get(operation.message_id) is not operation:
+            operation.ended = True  # its answer is here, in the batch that is being told
+            return
         if operation.exclusive or len(self._abandoned) == MOST_ABANDONED:
             # What comes next on this connection could be its answer.
             self.close(Fault(Reason.DIRECTORY_SILENT, f"{self.server} owes an answer"))
@@ -219,7 +223,7 @@ class Connection(Protocol):
             message_id = reply.message_id
             operation = awaited.get(message_id) if message_id < known else None
             if operation is None:
-                goodbye = self._take_other(reply)
+                goodbye = self._take_other(reply) or goodbye
             elif operation.take(reply):
                 del awaited[message_id]
                 ended.append(operation)

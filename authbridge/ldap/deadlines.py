@@ -12,6 +12,8 @@ class Due(Protocol):
     """Something that must end in time."""
 
     ended: bool
+    due: float
+    """When it is, in seconds; set by `watch`. Who sets it to something else is not expired."""
 
     def expire(self) -> None:
         """Its time is over, and it has not ended."""
@@ -25,14 +27,16 @@ class Deadlines:
         self.seconds = seconds
         self._line: deque[tuple[float, Due]] = deque()
         self._timer: IDelayedCall | None = None
+        self._ringing = False
 
     def watch(self, due: Due) -> None:
         """Put it in line."""
         line = self._line
         while line and line[0][1].ended:  # so that the line is as long as what is under way
             line.popleft()
-        line.append((self._clock.seconds() + self.seconds, due))
-        if self._timer is None:
+        due.due = moment = self._clock.seconds() + self.seconds
+        line.append((moment, due))
+        if self._timer is None and not self._ringing:
             self._timer = self._clock.callLater(self.seconds, self._ring)
 
     def stop(self) -> None:
@@ -43,11 +47,12 @@ class Deadlines:
             self._timer = None
 
     def _ring(self) -> None:
-        self._timer = None
+        self._timer, self._ringing = None, True
         line, now = self._line, self._clock.seconds()
         while line and (line[0][1].ended or line[0][0] <= now):
-            due = line.popleft()[1]
-            if not due.ended:
+            moment, due = line.popleft()
+            if not due.ended and due.due == moment:
                 due.expire()
-        if line and self._timer is None:
+        self._ringing = False
+        if line:
             self._timer = self._clock.callLater(max(0.0, line[0][0] - now), self._ring)

@@ -184,6 +184,8 @@ def _read_servers(table: Table) -> tuple[Server, ...]:
 
 def _read_ca_file(table: Table) -> Path | None:
     path = table.path("ca_file")
+    if not table.given_as_text("ca_file"):
+        return None  # which has been said
     try:
         read_authorities(path)
     except OSError as error:

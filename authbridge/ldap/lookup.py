@@ -24,6 +24,7 @@ EVERYBODY: Final = "(objectClass=*)"
 GROUP_FILTER: Final = "(|(member={dn})(uniqueMember={dn})(memberUid={user}))"
 _ATTRIBUTE: Final = re.compile(r"[A-Za-z][A-Za-z0-9-]*|\d+(\.\d+)+")
 _NO_ATTRIBUTES: Final = codec.search_attributes(["1.1"])  # RFC 4511, 4.5.1.8
+_TIME: Final = re.compile(rb"(\d{4})(\d\d)(\d\d)(\d\d)(?:(\d\d)(\d\d)?)?(?:[.,]\d+)?Z")
 _DAY: Final = 86400
 
 # Two are enough to know that it is not one.
@@ -72,11 +73,11 @@ class LookupSettings:
         for name in login:
             if not _ATTRIBUTE.fullmatch(name):
                 table.wrong("login", f'"{name}" is no name of an attribute')
-        if "login" in table and not login:
+        if table.data.get("login") == []:
             table.wrong("login", "names no attribute, so that nobody could be found")
         aliases = table.boolean("aliases", False)
         groups = table.texts("require_groups", ())
-        if "require_groups" in table and not groups:
+        if table.data.get("require_groups") == []:
             table.wrong("require_groups", "names no group; leave it out to require none")
         for group in groups:
             _read_dn(table, "require_groups", group)
@@ -183,10 +184,13 @@ def _stands_for(value: bytes, local: str) -> bool:
 
 
 def read_time(value: bytes) -> float:
-    """GeneralizedTime as OpenLDAP writes it (RFC 4517, 3.3.13), in seconds since the epoch. Raises
-    ValueError."""
-    text = value.decode("ascii").removesuffix("Z").partition(".")[0]
-    return datetime.strptime(text, "%Y%m%d%H%M%S").replace(tzinfo=UTC).timestamp()
+    """GeneralizedTime in UTC (RFC 4517, 3.3.13), as OpenLDAP keeps it, in seconds since the epoch.
+    Raises ValueError."""
+    found = _TIME.fullmatch(value)
+    if found is None:
+        raise ValueError("no GeneralizedTime in UTC")
+    year, month, day, hour, minute, second = (int(part or 0) for part in found.groups())
+    return datetime(year, month, day, hour, minute, second, tzinfo=UTC).timestamp()
 
 
 def _read_dn(table: Table, setting: str, dn: str) -> str:

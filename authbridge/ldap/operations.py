@@ -63,7 +63,7 @@ class Operation:
     """One request and its result."""
 
     __slots__ = (
-        "carrier", "ended", "heard", "link", "message_id", "queued", "repeated",
+        "carrier", "due", "ended", "heard", "link", "message_id", "queued", "repeated",
         "request", "result", "waiter",
     )  # fmt: skip
 
@@ -87,6 +87,8 @@ class Operation:
     heard: int
     """How often the link had heard from the server when this was sent."""
     message_id: int
+    due: float
+    """See `deadlines.Due`."""
     result: Result
 
     def __await__(self) -> Generator[Self, None, Self]:
@@ -99,8 +101,9 @@ class Operation:
         raise NotImplementedError
 
     def reset(self) -> None:
-        """Forget the replies taken: it is asked again."""
+        """Forget the replies taken, and the deadline: it is asked again."""
         self.repeated = True
+        self.due = 0.0
 
     def finish(self) -> None:
         """Let the waiter have the result."""

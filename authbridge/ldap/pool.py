@@ -7,12 +7,12 @@ search whose connection broke.
 
 from __future__ import annotations
 
-import math
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.error import ConnectingCancelledError
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -24,6 +24,7 @@ from authbridge.model import Reason
 
 REST = 1.0
 """Seconds from one attempt to connect that fails to the next. Meanwhile nobody waits."""
+STOPPED = Fault(Reason.DIRECTORY_UNREACHABLE, "authbridge is stopping")
 
 log = Logger()
 
@@ -63,12 +64,15 @@ class Pool:
         self._connecting: set[Deferred[None]] = set()
         self._sweeper: IDelayedCall | None = None
         self._rest: IDelayedCall | None = None
+        self._stopped = False
         self._fault: Fault | None = None  # of the last attempt to connect
 
     def submit(self, operation: Operation) -> None:
         """See operations.Carrier."""
         if self._free:
             self._send(next(reversed(self._free)), operation)
+        elif self._stopped:
+            operation.fail(STOPPED)
         elif self._rest is not None and self._fault is not None and not self._connections:
             operation.fail(self._fault)
         elif len(self._waiting) >= self._limits.waiting:
@@ -122,12 +126,12 @@ class Pool:
             if timer is not None:
                 timer.cancel()
         self._sweeper = self._rest = None
-        stopped = Fault(Reason.DIRECTORY_UNREACHABLE, "authbridge is stopping")
-        self._fail_waiting(stopped, self._clock.seconds())
+        self._stopped = True
+        self._fail_waiting(STOPPED, self._clock.seconds())
         for connecting in list(self._connecting):
             connecting.cancel()
         for connection in list(self._connections):
-            connection.close(stopped if connection.awaited else None)
+            connection.close(STOPPED if connection.awaited else None)
 
     def _send(self, connection: Connection, operation: Operation) -> None:
         connection.send(operation)
@@ -153,14 +157,21 @@ class Pool:
             connection = await self._connect()
         except Fault as fault:
             self._not_connected(fault, began)
+            return
+        if connection.gone:
+            words = f"{connection.server} ended the connection at once"
+            self._not_connected(Fault(Reason.DIRECTORY_UNREACHABLE, words), began)
         else:
             self._connected(connection)
 
     def _attempted(self, result: object, attempt: Deferred[None]) -> None:
         self._connecting.discard(attempt)
-        if isinstance(result, Failure) and not result.check(CancelledError):
+        if isinstance(result, Failure):
+            if result.check(CancelledError, ConnectingCancelledError):
+                return  # it is stopped
             log.failure("an attempt to connect failed", result)
-            self._not_connected(Fault(Reason.INTERNAL_ERROR, "a fault in authbridge"), math.inf)
+            fault = Fault(Reason.INTERNAL_ERROR, "a fault in authbridge")
+            self._not_connected(fault, self._clock.seconds())
         self._connect_more()
 
     def _connected(self, connection: Connection) -> None:

@@ -86,6 +86,16 @@ class Server:
         return HostnameEndpoint(reactor, self.host, self.port)
 
 
+class ServicePassword(Secret):
+    """The service account's password, and of which state of its file it is."""
+
+    __slots__ = ("signature",)
+
+    def __init__(self, octets: bytes, signature: tuple[int, ...]) -> None:
+        super().__init__(octets)
+        self.signature = signature
+
+
 class ServiceAccount:
     """The account that searches. Refused once, it is not tried again before its password file
     changes: a few wrong passwords lock an account, and everybody out with it."""
@@ -93,16 +103,14 @@ class ServiceAccount:
     def __init__(self, dn: str, password_file: Path) -> None:
         self.dn = dn
         self.file = password_file
-        self._tried: tuple[int, ...] = ()  # the file's signature at the last attempt
-        self._refused: tuple[int, ...] | None = None  # and at the one that was refused
+        self._refused: tuple[int, ...] = ()  # the file's signature when its password was refused
 
-    def password(self) -> Secret:
+    def password(self) -> ServicePassword:
         """What is in the file now. Raises Fault where that was refused, or cannot be read."""
         trouble = private_file_trouble(self.file)
         if trouble is None:
             try:
                 found = self.file.stat()
-                self._tried = (found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
                 octets = self.file.read_bytes()
             except OSError as error:
                 trouble = f"{self.file}: {error.strerror}"
@@ -111,16 +119,17 @@ class ServiceAccount:
                 trouble = None if octets.strip() else f"{self.file} is empty"
         if trouble is not None:
             raise Fault(Reason.SERVICE_ACCOUNT_REFUSED, trouble)
-        if self._tried == self._refused:
+        signature = (found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
+        if signature == self._refused:
             raise Fault(
                 Reason.SERVICE_ACCOUNT_REFUSED,
                 f"{self.dn} was refused, and is not tried again before {self.file} changes",
             )
-        return Secret(octets)
+        return ServicePassword(octets, signature)
 
-    def refuse(self) -> None:
-        """The password was refused: once is enough."""
-        self._refused = self._tried
+    def refuse(self, password: ServicePassword) -> None:
+        """It was refused: once is enough."""
+        self._refused = password.signature
 
 
 class Outages:
@@ -204,7 +213,7 @@ class Dialer:
         return opening.addTimeout(seconds, self._reactor, too_late).addErrback(leave)
 
     async def _open(
-        self, server: Server, connection: Connection, password: Secret | None
+        self, server: Server, connection: Connection, password: ServicePassword | None
     ) -> Connection:
         try:
             await server.endpoint(self._reactor).connect(_Once(connection))
@@ -229,7 +238,11 @@ class Dialer:
             raise Fault(Reason.DIRECTORY_UNTRUSTED, f"{server} refuses StartTLS: {said}")
 
     async def _bind(
-        self, server: Server, connection: Connection, account: ServiceAccount, password: Secret
+        self,
+        server: Server,
+        connection: Connection,
+        account: ServiceAccount,
+        password: ServicePassword,
     ) -> None:
         request = codec.bind_request(account.dn.encode(), password.reveal(), ppolicy.REQUEST)
         bind = await _alone(Bind(request, Direct(connection)))
@@ -238,7 +251,7 @@ class Dialer:
         if error is not None:
             said += f" ({error.words})"
         if bind.result.code == codec.INVALID_CREDENTIALS:
-            account.refuse()
+            account.refuse(password)
             log.critical(
                 "directory: {server} refuses the service account {dn}: {said}. It is not tried "
                 "again before its password file changes or the daemon is restarted.",

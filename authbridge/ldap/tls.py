@@ -107,10 +107,8 @@ class TlsServer:
                 verify_certificate_ip_address(certificate, self._host)
             else:
                 verify_certificate_hostname(certificate, self._host)
-        except VerificationError:
+        except (VerificationError, CertificateError):
             return f"the certificate is not for {self._host}, but for {names_in(certificate)}"
-        except CertificateError:
-            return f"the certificate is not for {self._host}: it has no subjectAltName"
         except Exception:  # noqa: BLE001 - a certificate that cannot be judged is not trusted
             return "the names in the certificate cannot be read"
         return None
@@ -140,7 +138,7 @@ def names_in(certificate: x509.Certificate) -> str:
     try:
         extension = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName)
     except (x509.ExtensionNotFound, ValueError):
-        return "nobody"
+        return "nobody: it has no subjectAltName that can be read"
     found = extension.value.get_values_for_type(x509.DNSName)
     addresses = extension.value.get_values_for_type(x509.IPAddress)
     return ", ".join([*found, *map(str, addresses)]) or "nobody"
