@@ -94,6 +94,12 @@ class Table:
         """Record a mistake in one of this table's settings."""
         self.mistakes.add(self.name(setting), text)
 
+    def misplaced(self, setting: str, text: str) -> None:
+        """Record a mistake where a setting is given that means nothing beside others."""
+        self._known.add(setting)
+        if setting in self.data:
+            self.wrong(setting, text)
+
     def __contains__(self, setting: str) -> bool:
         return setting in self.data
 

@@ -28,6 +28,8 @@ class Surroundings:
     workers: Workers
     wall: Callable[[], float]
     """Seconds since the epoch, for dates in a directory."""
+    shared: dict[Any, Any] = field(default_factory=dict)
+    """What checkers have in common, by a key of their own."""
     at_stop: list[Callable[[], object]] = field(default_factory=list)
     """What is called when the daemon ends."""
 

@@ -69,10 +69,9 @@ def read_settings(table: Table) -> LdapSettings:
     how: LookupSettings | NameTemplate | UpnTemplate
     if direct:
         for setting in _SEARCHING:
-            if setting in table:
-                table.wrong(setting, f"belongs to a search, and {direct[0]} binds without one")
-        if len(direct) > 1:
-            table.wrong("user_upn", "contradicts user_dn")
+            table.misplaced(setting, f"belongs to a search, and {direct[0]} binds without one")
+        for setting in direct[1:]:
+            table.misplaced(setting, f"contradicts {direct[0]}")
         how = _read_template(table, direct[0])
     else:
         how = LookupSettings.read(table, preset)
@@ -83,7 +82,7 @@ def read_settings(table: Table) -> LdapSettings:
 
 def make_checker(settings: LdapSettings, surroundings: Surroundings) -> LdapChecker:
     """A checker of this directory's users. Nothing is connected before the first login."""
-    directory = Directory(settings.directory, surroundings.reactor)
+    directory = Directory(settings.directory, surroundings.reactor, surroundings.shared)
     surroundings.at_stop.append(directory.stop)
     return LdapChecker(settings, directory, surroundings.reactor, surroundings.wall)
 
@@ -165,6 +164,8 @@ class LdapChecker:
         else:
             name = await self._find(self._lookup, jid, trace)
         if isinstance(name, Outcome):
+            if trace is not None:
+                trace.step("bind", "none: the password was not tried")
             return name
         bind = await self._directory.bind(name, password.reveal())
         if trace is not None:
@@ -183,10 +184,10 @@ class LdapChecker:
         search = await self._directory.search(lookup.user(name), MOST_ENTRIES)
         if trace is not None:
             _tell_connection(trace, search)
-            trace.step("service bind", self._settings.directory.bind_dn or "none: anonymous")
+            trace.step("service bind", self._directory.describe_account())
             trace.step("search", f"{lookup.spell(name)} below {lookup.settings.base}")
             found = ", ".join(_show(entry.dn) for entry in search.entries) or "no entry"
-            trace.step("found", f"{found}: {names.describe(search.result)}")
+            trace.step("found", f"{found} ({names.describe(search.result)})")
         if search.result.code == codec.SIZE_LIMIT_EXCEEDED or len(search.entries) > 1:
             return model.rejected(Reason.USER_AMBIGUOUS)
         if search.result.code != codec.SUCCESS:
@@ -200,12 +201,16 @@ class LdapChecker:
         self, lookup: Lookup, entry: Entry, jid: JID, trace: Trace | None
     ) -> bytes | Outcome:
         """The DN of this entry, or why its user may not log in."""
+        if not entry.dn:  # a bind without a name would be an anonymous one
+            raise Fault(Reason.DIRECTORY_FAILED, "an entry has no DN")
         own = lookup.name_in(entry, jid.local)
         if own is None:
             if trace is not None:
                 trace.step("name", f"its {lookup.settings.jid_attribute} is not {jid.local} alone")
             return model.rejected(Reason.NOT_CANONICAL)
         if lookup.has_expired(entry, self._wall()):
+            if trace is not None:
+                trace.step("expiry", lookup.describe_expiry(entry))
             return model.rejected(Reason.ACCOUNT_EXPIRED)
         return await self._admit_member(lookup, entry, own, trace)
 

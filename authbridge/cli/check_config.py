@@ -80,5 +80,5 @@ def render(probes: dict[str, Any]) -> list[str]:
     for name, found in probes.items():
         well = found["verdict"] == Verdict.ACCEPTED.value
         lines.append(f"[checkers.{name}] " + ("answers" if well else f"fails: {found['words']}"))
-        lines += [f"  {step:<16}{words}" for step, words in found["steps"]]
+        lines += [f"  {step:<15} {words}" for step, words in found["steps"]]
     return lines

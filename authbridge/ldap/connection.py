@@ -162,7 +162,8 @@ class Connection(Protocol):
         """The server, and how it was verified, in words."""
         if self._server is None:
             return f"{self.server}, not encrypted"
-        return f"{self.server}, {self._server.describe(self.transport)}"
+        how = "" if self.server.startswith("ldaps:") else "StartTLS, "
+        return f"{self.server}, {how}{self._server.describe(self.transport)}"
 
     def connectionMade(self) -> None:
         """Without TCP_NODELAY the first bind of a TLS connection waits for 40 ms."""

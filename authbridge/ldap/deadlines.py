@@ -49,10 +49,12 @@ class Deadlines:
     def _ring(self) -> None:
         self._timer, self._ringing = None, True
         line, now = self._line, self._clock.seconds()
-        while line and (line[0][1].ended or line[0][0] <= now):
-            moment, due = line.popleft()
-            if not due.ended and due.due == moment:
-                due.expire()
-        self._ringing = False
-        if line:
-            self._timer = self._clock.callLater(max(0.0, line[0][0] - now), self._ring)
+        try:
+            while line and (line[0][1].ended or line[0][0] <= now):
+                moment, due = line.popleft()
+                if not due.ended and due.due == moment:
+                    due.expire()
+        finally:  # a bug in one costs nobody else's deadline
+            self._ringing = False
+            if line:
+                self._timer = self._clock.callLater(max(0.0, line[0][0] - now), self._ring)

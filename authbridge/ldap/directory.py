@@ -93,7 +93,10 @@ class DirectorySettings:
 class Directory:
     """Asks the servers. Nothing is connected before the first question."""
 
-    def __init__(self, settings: DirectorySettings, reactor: Any) -> None:
+    def __init__(
+        self, settings: DirectorySettings, reactor: Any, shared: dict[Any, Any] | None = None
+    ) -> None:
+        """`shared`: what directories have in common, such as a service account that is refused."""
         self._settings = settings
         self._deadlines = Deadlines(reactor, settings.timeout)
         self._outages = Outages(reactor)
@@ -107,6 +110,8 @@ class Directory:
         account = None
         if settings.bind_dn is not None and settings.bind_password_file is not None:
             account = ServiceAccount(settings.bind_dn, settings.bind_password_file)
+            key = (settings.servers, settings.bind_dn, settings.bind_password_file)
+            account = ({} if shared is None else shared).setdefault(key, account)
         self._searcher = self._dialer(reactor, account)
         self._binder = self._dialer(reactor, None)
         waiting = settings.most_waiting
@@ -136,10 +141,15 @@ class Directory:
         try:
             trace.step("connection", connection.describe())
             if lookup is not None:
-                trace.step("service bind", self._settings.bind_dn or "none: anonymous")
+                trace.step("service bind", self.describe_account())
                 await Conversation(_look_round(connection, lookup, trace)).outcome
         finally:
             connection.close()
+
+    def describe_account(self) -> str:
+        """Who searches, for people."""
+        dn = self._settings.bind_dn
+        return "none, it searches anonymously" if dn is None else f"{dn}: accepted"
 
     def stop(self) -> None:
         """Close every connection."""

@@ -15,6 +15,7 @@ from ldap3.core.exceptions import LDAPExceptionError
 from ldap3.operation.search import compile_filter, parse_filter
 from ldap3.utils.asn1 import encode  # type: ignore[attr-defined]
 from ldap3.utils.conv import escape_filter_chars
+from pyasn1.error import PyAsn1Error
 
 from authbridge.ldap import ber
 
@@ -83,7 +84,14 @@ def _encode(text: str) -> bytes:
     try:
         parsed = parse_filter(text, None, False, False, None, False).elements[0]
         octets: bytes = encode(compile_filter(parsed))
-    except (LDAPExceptionError, AttributeError, LookupError, TypeError, ValueError) as error:
+    except (
+        LDAPExceptionError,
+        PyAsn1Error,
+        AttributeError,
+        LookupError,
+        TypeError,
+        ValueError,
+    ) as error:
         # A few mistakes escape ldap3 as what they break first; those say nothing to anybody.
         known = isinstance(error, LDAPExceptionError) and str(error)
         raise FilterMistake(known or "this is no LDAP filter (RFC 4515)") from None

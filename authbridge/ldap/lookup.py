@@ -144,6 +144,16 @@ class Lookup:
             words = "shadowExpire or pwdEndTime of an entry is no date"
             raise Fault(Reason.DIRECTORY_FAILED, words) from None
 
+    def describe_expiry(self, entry: Entry) -> str:
+        """What the entry says of its end, for people."""
+        found = {
+            "shadowExpire (days since 1970)": entry.attributes.get(b"shadowexpire", []),
+            "pwdEndTime": entry.attributes.get(b"pwdendtime", []),
+        }
+        return ", ".join(
+            f"{name} {value.decode()}" for name, all_ in found.items() for value in all_
+        )
+
     def groups(self, entry: Entry, name: bytes) -> Iterable[tuple[str, bytes]]:
         """Searches of which one at least must find something, each with what it looks for; none
         where no group is required. `name`: the entry's own, since memberUid heeds case."""

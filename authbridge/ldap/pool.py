@@ -1,5 +1,9 @@
 """A bounded pool of connections, and the line of operations that wait for one.
 
+Once an attempt to connect has failed, and there is no connection, nobody waits: operations fail at
+once with what it failed with, and the pool tries by itself until it succeeds. A server that hangs
+holds up who came first, and nobody after.
+
 Nothing is borrowed: an operation is handed in, sent on a connection as soon as one has room, and
 ends with a result or a Fault. One that was sent and not answered is not sent again, but for a
 search whose connection broke.
@@ -23,7 +27,7 @@ from authbridge.ldap.operations import Operation
 from authbridge.model import Reason
 
 REST = 1.0
-"""Seconds from one attempt to connect that fails to the next. Meanwhile nobody waits."""
+"""Seconds from the beginning of an attempt to connect that fails to the next one, at least."""
 STOPPED = Fault(Reason.DIRECTORY_UNREACHABLE, "authbridge is stopping")
 
 log = Logger()
@@ -65,7 +69,7 @@ class Pool:
         self._sweeper: IDelayedCall | None = None
         self._rest: IDelayedCall | None = None
         self._stopped = False
-        self._fault: Fault | None = None  # of the last attempt to connect
+        self._down: Fault | None = None  # why there is no connection, after an attempt that failed
 
     def submit(self, operation: Operation) -> None:
         """See operations.Carrier."""
@@ -73,8 +77,8 @@ class Pool:
             self._send(next(reversed(self._free)), operation)
         elif self._stopped:
             operation.fail(STOPPED)
-        elif self._rest is not None and self._fault is not None and not self._connections:
-            operation.fail(self._fault)
+        elif self._down is not None:
+            operation.fail(self._down)
         elif len(self._waiting) >= self._limits.waiting:
             operation.fail(Fault(Reason.OVERLOADED, f"{len(self._waiting)} are waiting already"))
         else:
@@ -126,7 +130,7 @@ class Pool:
             if timer is not None:
                 timer.cancel()
         self._sweeper = self._rest = None
-        self._stopped = True
+        self._stopped, self._down = True, None
         self._fail_waiting(STOPPED, self._clock.seconds())
         for connecting in list(self._connecting):
             connecting.cancel()
@@ -143,13 +147,17 @@ class Pool:
         while (
             self._rest is None
             and len(self._connecting) < self._limits.connecting
-            and len(self._connecting) * self._room < len(self._waiting)
+            and len(self._connecting) * self._room < self._wanted()
             and len(self._connections) + len(self._connecting) < self._limits.connections
         ):
             attempt = Deferred.fromCoroutine(self._attempt())
             if not attempt.called:
                 self._connecting.add(attempt)
             attempt.addBoth(self._attempted, attempt)
+
+    def _wanted(self) -> int:
+        """How many operations there should be room for; while there is no connection, for one."""
+        return len(self._waiting) or (self._down is not None and not self._connections)
 
     async def _attempt(self) -> None:
         began = self._clock.seconds()
@@ -176,6 +184,7 @@ class Pool:
 
     def _connected(self, connection: Connection) -> None:
         connection.owner = self
+        self._down = None
         connection.opened_at = self._clock.seconds()
         self._connections[connection] = 0
         if self._sweeper is None:
@@ -183,13 +192,13 @@ class Pool:
         self.settled(connection)
 
     def _not_connected(self, fault: Fault, began: float) -> None:
-        """Who waited before this attempt began has had an answer; who came later gets another
-        attempt, if not at once."""
-        self._fault = fault
+        """Who waited before this attempt began has had an answer; who came later has another
+        attempt. From now on nobody waits: attempts go on by themselves until one succeeds."""
         if not self._connections:
+            self._down = fault
             self._fail_waiting(fault, began)
-        rest = began + REST - self._clock.seconds()
-        if rest > 0 and self._rest is None:
+        if self._rest is None:
+            rest = max(0.0, began + REST - self._clock.seconds())
             self._rest = self._clock.callLater(rest, self._rested)
 
     def _rested(self) -> None:

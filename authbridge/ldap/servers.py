@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 from OpenSSL import SSL
 from twisted.internet.abstract import isIPAddress, isIPv6Address
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, DeferredLock
 from twisted.internet.endpoints import HostnameEndpoint, TCP4ClientEndpoint, TCP6ClientEndpoint
 from twisted.internet.error import ConnectError, DNSLookupError
 from twisted.internet.interfaces import IAddress, IReactorTime
@@ -24,7 +24,7 @@ from twisted.internet.protocol import Factory
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from authbridge.ldap import codec, names, ppolicy
+from authbridge.ldap import codec, names, ppolicy, verdicts
 from authbridge.ldap.connection import Connection
 from authbridge.ldap.deadlines import Deadlines
 from authbridge.ldap.faults import Fault
@@ -103,7 +103,10 @@ class ServiceAccount:
     def __init__(self, dn: str, password_file: Path) -> None:
         self.dn = dn
         self.file = password_file
+        self.turn = DeferredLock()
+        """Whose turn it is to bind: one after the other, so that one is refused and no more."""
         self._refused: tuple[int, ...] = ()  # the file's signature when its password was refused
+        self._refusal = ""
 
     def password(self) -> ServicePassword:
         """What is in the file now. Raises Fault where that was refused, or cannot be read."""
@@ -121,37 +124,43 @@ class ServiceAccount:
             raise Fault(Reason.SERVICE_ACCOUNT_REFUSED, trouble)
         signature = (found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
         if signature == self._refused:
-            raise Fault(
-                Reason.SERVICE_ACCOUNT_REFUSED,
-                f"{self.dn} was refused, and is not tried again before {self.file} changes",
-            )
+            raise Fault(Reason.SERVICE_ACCOUNT_REFUSED, self._refusal)
         return ServicePassword(octets, signature)
 
-    def refuse(self, password: ServicePassword) -> None:
-        """It was refused: once is enough."""
+    def refuse(self, password: ServicePassword, said: str) -> Fault:
+        """It was refused, and that is enough. `said`: by whom, and in what words."""
         self._refused = password.signature
+        self._refusal = (
+            f"{said}; the service account {self.dn} is not tried again before {self.file} changes "
+            "or the daemon is restarted"
+        )
+        return Fault(Reason.SERVICE_ACCOUNT_REFUSED, self._refusal)
 
 
 class Outages:
-    """Which servers cannot be used, and since when: one line in the log when it begins, one when
-    it ends."""
+    """Which servers cannot be used, why, and since when: a line in the log when that begins or
+    changes, and one when it ends."""
 
     def __init__(self, clock: IReactorTime) -> None:
         self._clock = clock
-        self._since: dict[Server, float] = {}
+        self._known: dict[Server, tuple[float, str]] = {}
 
     def failed(self, server: Server, fault: Fault) -> Fault:
         """Note that it cannot be used; the fault, with since when."""
         now = self._clock.seconds()
-        if server not in self._since:
-            self._since[server] = now
-            log.error("directory: {words} ({reason})", words=fault.words, reason=fault.reason.value)
+        since, words = self._known.setdefault(server, (now, ""))
+        if words != fault.words:
+            self._known[server] = (since, fault.words)
+            refused = fault.reason is Reason.SERVICE_ACCOUNT_REFUSED
+            say = log.critical if refused else log.error
+            say("directory: {words} ({reason})", words=fault.words, reason=fault.reason.value)
+        if now == since:
             return fault
-        return Fault(fault.reason, f"{fault.words}, for {now - self._since[server]:.0f} s now")
+        return Fault(fault.reason, f"{fault.words}, for {now - since:.0f} s now")
 
     def works(self, server: Server) -> None:
         """Note that it can be used."""
-        since = self._since.pop(server, None)
+        since, _ = self._known.pop(server, (None, ""))
         if since is not None:
             seconds = self._clock.seconds() - since
             log.info("directory: {server} answers, after {s:.0f} s", server=server, s=seconds)
@@ -197,9 +206,10 @@ class Dialer:
 
     def reach(self, server: Server) -> Deferred[Connection]:
         """A connection to this server. Fails with a Fault, in time."""
-        password = None if self._account is None else self._account.password()
+        if self._account is not None:
+            self._account.password()  # what would be refused needs no connection
         connection = Connection(str(server), self._deadlines)
-        opening = Deferred.fromCoroutine(self._open(server, connection, password))
+        opening = Deferred.fromCoroutine(self._open(server, connection))
         seconds = self._deadlines.seconds
         silent = Fault(Reason.DIRECTORY_SILENT, f"{server}: no connection in {seconds:g} s")
 
@@ -212,9 +222,7 @@ class Dialer:
 
         return opening.addTimeout(seconds, self._reactor, too_late).addErrback(leave)
 
-    async def _open(
-        self, server: Server, connection: Connection, password: ServicePassword | None
-    ) -> Connection:
+    async def _open(self, server: Server, connection: Connection) -> Connection:
         try:
             await server.endpoint(self._reactor).connect(_Once(connection))
         except DNSLookupError:
@@ -226,24 +234,27 @@ class Dialer:
             if not server.ldaps:
                 await self._start_tls(server, connection)
             await connection.secure(TlsServer(server.host, self._context))
-        if self._account is not None and password is not None:
-            await self._bind(server, connection, self._account, password)
+        if self._account is not None:
+            await self._account.turn.acquire()
+            try:
+                await self._bind(server, connection, self._account)
+            finally:
+                self._account.turn.release()
         return connection
 
     async def _start_tls(self, server: Server, connection: Connection) -> None:
         request = codec.extended_request(codec.START_TLS)
-        result = (await _alone(Extended(request, Direct(connection)))).result
+        try:
+            result = (await _alone(Extended(request, Direct(connection)))).result
+        except Fault as fault:
+            words = f"{fault.words} in place of StartTLS; is this a port for ldaps://?"
+            raise Fault(fault.reason, words) from None
         if result.code != codec.SUCCESS:
             said = names.describe(result)
             raise Fault(Reason.DIRECTORY_UNTRUSTED, f"{server} refuses StartTLS: {said}")
 
-    async def _bind(
-        self,
-        server: Server,
-        connection: Connection,
-        account: ServiceAccount,
-        password: ServicePassword,
-    ) -> None:
+    async def _bind(self, server: Server, connection: Connection, account: ServiceAccount) -> None:
+        password = account.password()
         request = codec.bind_request(account.dn.encode(), password.reveal(), ppolicy.REQUEST)
         bind = await _alone(Bind(request, Direct(connection)))
         said = names.describe(bind.result)
@@ -251,17 +262,12 @@ class Dialer:
         if error is not None:
             said += f" ({error.words})"
         if bind.result.code == codec.INVALID_CREDENTIALS:
-            account.refuse(password)
-            log.critical(
-                "directory: {server} refuses the service account {dn}: {said}. It is not tried "
-                "again before its password file changes or the daemon is restarted.",
-                server=server, dn=account.dn, said=said,
-            )  # fmt: skip
-            words = f"{server} refuses the service account {account.dn}: {said}"
-            raise Fault(Reason.SERVICE_ACCOUNT_REFUSED, words)
+            raise account.refuse(password, f"{server} refuses bind_dn and its password: {said}")
         if bind.result.code != codec.SUCCESS or error is ppolicy.Error.CHANGE_AFTER_RESET:
-            words = f"{server} does not let the service account {account.dn} in: {said}"
-            raise Fault(Reason.DIRECTORY_REFUSED, words)
+            reason = verdicts.fault_of(bind.result, "a bind").reason
+            raise Fault(
+                reason, f"{server} does not let the service account {account.dn} in: {said}"
+            )
 
 
 class _Once(Factory[Connection]):

@@ -154,4 +154,7 @@ def explain(name: str, server: TlsServer | None, reason: Failure) -> Fault:
         parts = error.args[0] if error.args else []
         what = "; ".join(str(part[-1]) for part in parts if part)
         return Fault(Reason.DIRECTORY_UNTRUSTED, f"{name}: TLS failed ({what or 'no reason'})")
-    return Fault(Reason.DIRECTORY_UNREACHABLE, f"{name} ended the connection in place of TLS")
+    return Fault(
+        Reason.DIRECTORY_UNREACHABLE,
+        f"{name} ended the connection in place of TLS; is this a port for TLS?",
+    )

@@ -59,6 +59,8 @@ def judge_bind(result: Result, policy: Policy | None) -> Outcome:
 def fault_of(result: Result, what: str) -> Fault:
     """The fault that a result code stands for, where it says nothing of a user."""
     said = names.describe(result)
+    if result.code == NO_SUCH_OBJECT:
+        said += " (it is not there, or bind_dn may not see it)"
     if result.code in _SERVER_FAULTS:
         return Fault(Reason.DIRECTORY_FAILED, f"the server could not answer {what}: {said}")
     return Fault(Reason.DIRECTORY_REFUSED, f"the server refused {what}: {said}")
