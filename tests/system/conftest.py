@@ -5,19 +5,23 @@ it what it likes.
 """
 
 import shutil
+import socket
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from . import people
+from . import directory, people
+from .calls import YES, check_password
 from .canary import CommandLines
 from .daemon import Daemon
 from .ejabberd import Ejabberd
 from .pki import Pki, make_pki
 from .prosody import Prosody
+from .slapd import Slapd
 from .visitors import Server, Visitors
+from .waiting import wait_until
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -49,9 +53,49 @@ def pki(workspace: Path) -> Pki:
 
 
 @pytest.fixture(scope="session")
-def shared_daemon(workspace: Path) -> Iterator[Daemon]:
+def directory_pki(workspace: Path) -> Pki:
+    """A certificate of the directory's own authority, for its name and its address."""
+    return make_pki(workspace / "directory-tls", ["localhost"], ["127.0.0.1"])
+
+
+@pytest.fixture(scope="session")
+def stranger() -> Iterator[socket.socket]:
+    """Listens where the directory's referrals lead."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        yield listening
+
+
+@pytest.fixture(scope="session")
+def shared_slapd(workspace: Path, directory_pki: Pki, stranger: socket.socket) -> Iterator[Slapd]:
+    """The one directory; tests take `slapd`."""
+    referral = f"ldap://127.0.0.1:{stranger.getsockname()[1]}/"
+    shared = Slapd(workspace / "slapd", directory_pki, referral=referral)
+    shared.start()
+    yield shared
+    shared.restore()
+    shared.stop()
+
+
+@pytest.fixture(scope="session")
+def shared_daemon(workspace: Path, shared_slapd: Slapd, directory_pki: Pki) -> Iterator[Daemon]:
     """The one daemon; tests take `daemon`."""
-    shared = Daemon(workspace / "daemon", people.DOMAINS)
+    files = {
+        "ca_file": directory_pki.ca,
+        "bind_password_file": shared_slapd.service_password_file,
+    }
+    others = {
+        directory.DOMAIN: directory.checker(
+            directory.DOMAIN, "corp", shared_slapd.tls_url, **files, timeout="2s"
+        ),
+        directory.MEMBERS: directory.checker(
+            directory.MEMBERS,
+            "members",
+            shared_slapd.tls_url,
+            **files,
+            require_groups=[directory.group_dn(name) for name in directory.GROUPS],
+        ),
+    }
+    shared = Daemon(workspace / "daemon", people.DOMAINS, others=others)
     give_users(shared)
     shared.start()
     yield shared
@@ -71,6 +115,19 @@ def daemon(shared_daemon: Daemon) -> Iterator[Daemon]:
     yield shared_daemon
     shared_daemon.restore()
     give_users(shared_daemon)
+
+
+@pytest.fixture
+def slapd(shared_slapd: Slapd, daemon: Daemon) -> Iterator[Slapd]:
+    """The directory that `daemon` asks, running; started again afterwards, and in use again."""
+    yield shared_slapd
+    daemon.restore()
+    if shared_slapd.restore():
+        alice = directory.ALICE
+        wait_until(
+            lambda: check_password(daemon, alice.jid, alice.password) == YES,
+            "the directory is asked again",
+        )
 
 
 @pytest.fixture(scope="session")

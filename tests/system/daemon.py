@@ -22,7 +22,7 @@ CLIENT = "prosody"
 _CONFIGURATION = """\
 [listen]
 extauth = ["unix:{folder}/run/extauth.sock:mode=600"]
-http = ["tcp:{port}:interface=127.0.0.1"]
+http = ["tcp:{port}:interface=127.0.0.1:backlog=1024"]
 control = ["unix:{folder}/run/control.sock:mode=600"]
 
 [extauth]
@@ -78,13 +78,16 @@ class Daemon:
         *,
         extauth: str = "",
         log_format: str = "text",
+        others: Mapping[str, str] | None = None,
     ) -> None:
-        """`extauth` is more lines for the table [extauth]."""
+        """`domains` have a file each. `extauth` is more lines for the table [extauth]. `others`
+        are domains with their tables, checkers included."""
         self.folder = folder
         self.http_port = free_port()
         self.log = folder / "daemon.log"
         self.client_secret = secret("client")
         self._domains = list(domains)
+        others = others or {}
         self._process: Process | None = None
         (folder / "run").mkdir(mode=0o700, parents=True)
         write_private(folder / "clients" / CLIENT, self.client_secret + b"\n")
@@ -95,12 +98,13 @@ class Daemon:
             extauth=extauth,
             log_format=log_format,
             client=CLIENT,
-            domains=json.dumps(self._domains),
+            domains=json.dumps([*self._domains, *others]),
         )
         for number, domain in enumerate(self._domains):
             path = self._users_file(domain)
             configuration += _DOMAIN.format(domain=domain, number=number, path=path)
             self.write_users(domain, {})
+        configuration += "".join(others.values())
         write_private(self.configuration, configuration.encode())
 
     @property

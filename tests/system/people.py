@@ -1,5 +1,6 @@
-"""The domains and users of the tests, as the users files have them."""
+"""The domains of the tests, and the users whom the users files have."""
 
+from . import directory
 from .canary import secret, unguarded
 
 ORG = "example.org"
@@ -8,7 +9,9 @@ NET = "example.net"
 FOREIGN = "example.com"
 
 DOMAINS = (ORG, NET)
-HOSTS = (ORG, NET, FOREIGN)
+#: Of the directory, whose people are in `directory`.
+IN_DIRECTORY = (directory.DOMAIN, directory.MEMBERS)
+HOSTS = (ORG, NET, FOREIGN, *IN_DIRECTORY)
 
 #: Domain to localpart to password. Both domains have an alice, who is not the same person.
 PASSWORDS: dict[str, dict[str, bytes]] = {
@@ -37,6 +40,8 @@ PASSWORDS: dict[str, dict[str, bytes]] = {
 def password(jid: str) -> bytes:
     """The password of a user."""
     local, _, domain = jid.partition("@")
+    if domain in IN_DIRECTORY:
+        return directory.BY_LOCALPART[local].password
     return PASSWORDS[domain][local]
 
 

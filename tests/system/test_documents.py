@@ -12,7 +12,6 @@ from pathlib import Path
 
 import pytest
 
-from authbridge import config
 from authbridge.model import Reason
 
 from . import people
@@ -46,16 +45,6 @@ def test_links_of_the_documents_lead_somewhere() -> None:
     for document in (*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")):
         for target in re.findall(r"\]\(([^)#:]+)\)", document.read_text(encoding="utf-8")):
             assert (document.parent / target).exists(), f"{document.name}: {target}"
-
-
-def test_readmes_configuration_is_one(daemon: Daemon) -> None:
-    """With its paths and ejabberd's user made ours."""
-    (text,) = re.findall(r"```toml\n(.*?)```", read("README.md"), re.DOTALL)
-    text = text.replace("/etc/authbridge/users", f"{daemon.folder}/users/example.org")
-    path = daemon.folder / "readme.toml"
-    path.write_text(text.replace("/etc/authbridge", str(daemon.folder)))
-    loaded = config.load(path)
-    assert list(loaded.domains) == ["example.org"]
 
 
 @pytest.mark.parametrize("language", ["yaml", "lua"])
