@@ -144,6 +144,35 @@ def test_a_configuration_that_serves_nobody_is_a_mistake(folder):
     assert mistakes(folder, text)[0].startswith("clients: listen.http serves nobody yet")
 
 
+DIRECT = """
+[checkers.direct]
+kind = "ldap"
+servers = ["ldaps://ldap.example.org"]
+user_dn = "uid={user},dc=example,dc=org"
+"""
+
+
+@pytest.mark.parametrize("exists", ['"always"', '"never"', '["local"]'])
+def test_a_checker_that_cannot_tell_who_exists_serves_with_an_exists_of_its_own(folder, exists):
+    text = GOOD.replace('["local"]\n[domains', f'["local", "direct"]\nexists = {exists}\n[domains')
+    read = load(folder, text + DIRECT)
+    assert read.domains["example.org"].check == ("local", "direct")
+    assert not read.checkers["direct"].knows_users
+    assert read.checkers["local"].knows_users
+
+
+@pytest.mark.parametrize("exists", ["", 'exists = ["local", "direct"]\n'])
+def test_a_checker_that_cannot_tell_who_exists_is_not_asked(folder, exists):
+    text = GOOD.replace('["local"]\n[domains', f'["local", "direct"]\n{exists}[domains')
+    (line,) = mistakes(folder, text + DIRECT)
+    assert line.startswith('domains."example.org".exists: direct binds as the user and cannot tell')
+
+
+def test_a_checker_with_a_mistake_is_not_said_to_be_missing_from_exists(folder):
+    text = GOOD.replace('kind = "file"', 'kind = "fiel"')
+    assert len(mistakes(folder, text)) == 1
+
+
 def test_a_star_serves_the_domains_of_any_client(folder):
     load(
         folder,

@@ -102,3 +102,65 @@ def test_a_jid_is_split_at_its_last_at():
     for text in ("alice", "@example.org", "alice@", "a@b@example.org", "\udcff@example.org"):
         with pytest.raises(Unprepared):
             preparation.jid(text)
+
+
+# --- escaped names (XEP-0106) ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "local"),
+    [
+        ("alice", "alice"),
+        ("space cadet", "space\\20cadet"),
+        ('call me "ishmael"', "call\\20me\\20\\22ishmael\\22"),
+        ("at&t guy", "at\\26t\\20guy"),
+        ("d'artagnan", "d\\27artagnan"),
+        ("/.fanboy", "\\2f.fanboy"),
+        ("::foo::", "\\3a\\3afoo\\3a\\3a"),
+        ("<foo>", "\\3cfoo\\3e"),
+        ("user@host", "user\\40host"),
+        ("c:\\net", "c\\3a\\net"),
+        ("c:\\\\net", "c\\3a\\\\net"),
+        ("c:\\5commas", "c\\3a\\5c5commas"),
+        ("a\\", "a\\"),
+        ("a\\20b", "a\\5c20b"),
+        ("a\\5cb", "a\\5c5cb"),
+        ("ä b", "ä\\20b"),
+    ],
+)
+def test_a_name_and_its_localpart_stand_for_each_other(text, local):
+    """Most of them are the examples of XEP-0106."""
+    assert preparation.escape(text) == local
+    assert preparation.unescape(local) == text
+
+
+@pytest.mark.parametrize("local", ["\\20alice", "alice\\20", "\\20", "\\5cb", "a\\5c", "a\\5cnet"])
+def test_a_localpart_with_another_spelling_stands_for_nobody(local):
+    with pytest.raises(Unprepared) as raised:
+        preparation.unescape(local)
+    assert local not in str(raised.value)
+
+
+@pytest.mark.parametrize("local", ["\\21", "\\2", "\\", "\\zz", "a\\7fb", "\\2A"])
+def test_a_backslash_that_escapes_nothing_is_one(local):
+    assert preparation.unescape(local) == local
+
+
+TEXTS = st.text(alphabet="ab \"&'/:<>@\\2075cfe", max_size=12)
+
+
+@given(TEXTS)
+def test_no_two_names_have_one_localpart(text):
+    if text.startswith(" ") or text.endswith(" "):
+        return
+    assert preparation.unescape(preparation.escape(text)) == text
+
+
+@given(TEXTS)
+def test_no_two_localparts_stand_for_one_name(local):
+    try:
+        text = preparation.unescape(local)
+    except Unprepared:
+        return
+    if not set(local) & set(" \"&'/:<>@"):  # a localpart holds none of these
+        assert preparation.escape(text) == local

@@ -60,6 +60,55 @@ def test_what_is_no_duration_is_a_mistake(table, mistakes, given):
     assert list(mistakes) == ['a.b.d: should be a duration such as "90s" or "15m"']
 
 
+@pytest.mark.parametrize("given", [0, 0.0, "0s", "0ms", "0d"])
+def test_nothing_is_a_duration_where_the_setting_may_be_off(table, mistakes, given):
+    assert table({"d": given}).duration("d", 10, zero=True) == 0
+    mistakes.check()
+
+
+@pytest.mark.parametrize("given", ["", "0", -1, False, "soon", None, float("nan")])
+def test_what_is_no_duration_is_none_where_zero_is_one(table, mistakes, given):
+    assert table({"d": given}).duration("d", 10, zero=True) == 10
+    assert list(mistakes) == ['a.b.d: should be a duration such as "90s" or "15m"']
+
+
+def test_a_duration_has_bounds(table, mistakes):
+    read = table({"d": "1s", "e": 3, "f": 3.001, "g": 0.999})
+    assert [read.duration(key, 2, least=1, most=3) for key in "de"] == [1, 3]
+    mistakes.check()
+    assert [read.duration(key, 2, least=1, most=3) for key in "fg"] == [2, 2]
+    assert [line.partition(" ")[2] for line in mistakes] == [
+        "should be between 1 and 3 seconds"
+    ] * 2
+
+
+@pytest.mark.parametrize("given", [1, 7, 100])
+def test_a_number_is_a_whole_one_within_its_bounds(table, mistakes, given):
+    assert table({"n": given}).number("n", 5, least=1, most=100) == given
+    mistakes.check()
+
+
+@pytest.mark.parametrize("given", [0, 101, -7, 1.0, "7", True, [7], 10**400])
+def test_what_is_no_number_in_its_bounds_is_a_mistake(table, mistakes, given):
+    assert table({"n": given}).number("n", 5, least=1, most=100) == 5
+    assert list(mistakes) == ["a.b.n: should be a whole number between 1 and 100"]
+
+
+def test_a_number_that_is_not_given_is_its_default(table, mistakes):
+    read = table({})
+    assert read.number("n", 5, least=1, most=100) == 5
+    read.close()
+    mistakes.check()
+
+
+def test_a_setting_that_means_nothing_beside_others_is_one_mistake(table, mistakes):
+    read = table({"base": "x"})
+    for setting in ("base", "filter"):
+        read.misplaced(setting, "belongs elsewhere")
+    read.close()
+    assert list(mistakes) == ["a.b.base: belongs elsewhere"]
+
+
 @pytest.mark.parametrize(
     "read",
     [

@@ -169,9 +169,11 @@ class Lookup:
                 yield group, self._below(group.encode(), wanted)
 
     def anybody(self) -> tuple[str, bytes]:
-        """A search for any user at all, and its filter for people."""
+        """A search for any user at all, and its filter for people. A `filter` that is about one
+        user is left out."""
         settings = self.settings
-        text = f"(&{settings.filter}({settings.jid_attribute}=*))".replace("{user}", "*")
+        condition = EVERYBODY if "{user}" in settings.filter else settings.filter
+        text = f"(&{condition}({settings.jid_attribute}=*))"
         prefix = codec.search_prefix(settings.base.encode(), Scope.SUBTREE, 1, self._time_limit)
         return text, prefix.request(Template(text).fill(), _NO_ATTRIBUTES)
 

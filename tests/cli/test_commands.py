@@ -5,15 +5,20 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import socket
 import stat
 import subprocess
 import sys
 
 import pytest
 
-from authbridge import __version__, password_hash
+from authbridge import __version__, model, password_hash, tap
+from authbridge.authenticator import NamedChecker
+from authbridge.cli import check_config
 from authbridge.cli.client import new_client
+from authbridge.model import Reason
 from tests.cli.folders import ROOT, configuration, run, short_folder, write
+from tests.doubles import now
 
 
 @pytest.fixture
@@ -52,6 +57,104 @@ def test_every_mistake_of_a_bad_one_is_named_on_a_line_of_its_own(folder):
     done = run("check-config", str(path), "--json")
     assert done.returncode == 2
     assert len(json.loads(done.stdout)["mistakes"]) == 2
+
+
+def test_a_probe_of_nothing_that_could_fail_is_good(folder):
+    path = str(configuration(folder))
+    done = run("check-config", path, "--probe")
+    assert (done.returncode, done.stdout.decode()) == (0, f"{path}: the settings are good\n")
+    assert done.stderr == b""
+    done = run("check-config", path, "--probe", "--json")
+    assert json.loads(done.stdout) == {"file": path, "mistakes": [], "probes": {}}
+
+
+def test_a_probe_of_a_bad_configuration_probes_nothing(folder):
+    path = configuration(folder)
+    write(path, path.read_text().replace("[log]", "[lgo]"))
+    done = run("check-config", str(path), "--probe", "--json")
+    assert done.returncode == 2
+    assert set(json.loads(done.stdout)) == {"file", "mistakes"}
+
+
+@pytest.fixture
+def dead_server():
+    """An address that refuses connections, and is nobody else's meanwhile."""
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        yield f"ldap://127.0.0.1:{bound.getsockname()[1]}"
+
+
+def test_a_probe_of_a_dead_server_says_so_and_is_3(folder, dead_server):
+    path = configuration(folder)
+    write(path, path.read_text() + DIRECTORY.format(server=dead_server))
+    assert run("check-config", str(path)).returncode == 0
+    done = run("check-config", str(path), "--probe")
+    assert done.returncode == 3
+    assert done.stdout.decode() == (
+        f"{path}: the settings are good\n"
+        "[checkers.corp] fails: there is no connection to the directory\n"
+        f"  fault           {dead_server}: connection refused\n"
+    )
+    done = run("check-config", str(path), "--probe", "--json")
+    assert done.returncode == 3
+    assert json.loads(done.stdout)["probes"] == {
+        "corp": {
+            "verdict": "unavailable",
+            "reason": "directory_unreachable",
+            "words": "there is no connection to the directory",
+            "steps": [["fault", f"{dead_server}: connection refused"]],
+        }
+    }
+
+
+DIRECTORY = """
+[checkers.corp]
+kind = "ldap"
+servers = ["{server}"]
+insecure_clear_text = true
+base = "dc=example,dc=org"
+"""
+
+
+class Probing:
+    """A checker that can be probed."""
+
+    def __init__(self, outcome):
+        self.outcome = outcome
+
+    async def probe(self, trace):
+        trace.step("connection", "made")
+        return self.outcome
+
+
+def test_a_probe_tells_what_each_checker_found_that_depends_on_something(monkeypatch):
+    checkers = {"good": Probing(model.USER_EXISTS), "file": object(),
+                "bad": Probing(model.unavailable(Reason.DIRECTORY_SILENT))}  # fmt: skip
+    named = {name: NamedChecker(name, checker) for name, checker in checkers.items()}
+    house = tap.House(None, named, None, None)
+    monkeypatch.setattr(tap, "visit", lambda configuration, walk: now(walk(house)))
+    found = check_config.probe(None)
+    assert {name: one["verdict"] for name, one in found.items()} == {
+        "good": "accepted",
+        "bad": "unavailable",
+    }
+    assert found["good"]["steps"] == [("connection", "made")]
+    assert check_config.render(found)[2:] == [
+        "[checkers.bad] fails: the directory gave no answer in time",
+        "  connection      made",
+    ]
+
+
+def test_a_login_at_a_dead_server_is_explained_and_is_3(folder, dead_server):
+    path = configuration(folder)
+    text = path.read_text().replace('check = ["local"]', 'check = ["corp"]')
+    write(path, text + DIRECTORY.format(server=dead_server))
+    command = ["explain", "alice@example.org", "--config", str(path), "--password-stdin"]
+    done = run(*command, stdin=b"wonderland\n")
+    assert done.returncode == 3
+    assert f"{dead_server}: connection refused" in done.stdout.decode()
+    assert "directory_unreachable" in done.stdout.decode()
+    assert b"wonderland" not in done.stdout + done.stderr
 
 
 def test_run_refuses_a_bad_configuration_with_the_same_words(folder):
