@@ -19,7 +19,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from authbridge.authenticator import Authenticator
-from authbridge.frontends.direct import Writer
+from authbridge.direct import Writer
 from authbridge.model import Outcome, Reason, Verdict
 from authbridge.secret import Secret
 from authbridge.settings import Table, did_you_mean

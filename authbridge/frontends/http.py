@@ -24,9 +24,9 @@ from twisted.web.iweb import INonQueuedRequestFactory
 from zope.interface import provider
 
 from authbridge.authenticator import Authenticator
+from authbridge.direct import Writer
 from authbridge.frontends import clients
 from authbridge.frontends.clients import Client
-from authbridge.frontends.direct import Writer
 from authbridge.model import Outcome, Reason, Verdict
 from authbridge.secret import Secret
 from authbridge.settings import Table

@@ -16,6 +16,7 @@ from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from authbridge.direct import Writer
 from authbridge.ldap import codec, names
 from authbridge.ldap.ber import Malformed
 from authbridge.ldap.codec import Inbox, Reply, Result
@@ -79,6 +80,7 @@ class Connection(Protocol):
         self._next_id = 1
         self._known = 1  # ids below it had been sent when the message that is held began
         self._farewell: Farewell | None = None
+        self._writer: Writer
         self._server: TlsServer | None = None
         self._handshake: Deferred[None] | None = None
         self.gone = False
@@ -102,7 +104,11 @@ class Connection(Protocol):
         operation.link = self
         operation.heard = self.heard
         self._deadlines.watch(operation)
-        self.transport.write(codec.message(message_id, operation.request))
+        octets = codec.message(message_id, operation.request)
+        if operation.exclusive:
+            self._writer.write(octets)
+        else:  # searches of one turn of the reactor go out together
+            self.transport.write(octets)
 
     def expire(self, operation: Operation) -> None:
         """No result in time. The search is given up; a connection that was silent all the while,
@@ -169,9 +175,11 @@ class Connection(Protocol):
         """Without TCP_NODELAY the first bind of a TLS connection waits for 40 ms."""
         self.transport.setTcpNoDelay(True)
         self.transport.setTcpKeepAlive(True)
+        self._writer = Writer(self.transport)
 
     def handshakeCompleted(self) -> None:
         """TLS is there; now the name."""
+        self._writer = Writer(self.transport)
         handshake, self._handshake = self._handshake, None
         assert handshake is not None
         assert self._server is not None

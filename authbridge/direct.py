@@ -1,7 +1,7 @@
-"""Answers written straight to a connection's socket.
+"""Octets written straight to a connection's socket.
 
 `transport.write` notes the octets and has the reactor watch the socket: an epoll_ctl, a turn, the
-write, and another epoll_ctl. An answer of a few octets nearly always fits into the socket at once.
+write, and another epoll_ctl. An answer or a bind nearly always fits into the socket at once.
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ from twisted.internet.tcp import Connection
 
 
 class Writer:
-    """The only writer of a connection."""
+    """Writes to a connection while nobody else does: what others have written, and the socket has
+    not taken, would come later."""
 
     __slots__ = ("_direct", "_transport")
 

@@ -9,7 +9,7 @@ from twisted.internet.tcp import Connection
 from twisted.internet.testing import StringTransport
 from twisted.protocols.policies import ProtocolWrapper, WrappingFactory
 
-from authbridge.frontends.direct import Writer
+from authbridge.direct import Writer
 
 
 class Reactor:
