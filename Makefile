@@ -44,6 +44,8 @@ torture: $(VENV)/tools
 	$(BIN)/python -m tests.fuzz.frames
 
 bench: $(VENV)/tools
+	@# slapd and the peers; python-ldap is built from its source.
+	tests/install-debian-packages slapd libldap-dev libsasl2-dev sasl2-bin gcc libc6-dev python3-dev
 	$(BIN)/python -m pip install --quiet '.[bench]'
 	$(BIN)/python -m bench
 

@@ -42,7 +42,7 @@ setup(
             "ruff >= 0.9, < 1",
             "types-ldap3 >= 2.9.13, < 3",
         ],
-        "bench": ["aiohttp >= 3.11, < 4"],
+        "bench": ["aiohttp >= 3.11, < 4", "python-ldap >= 3.4, < 4"],
     },
     zip_safe=False,
 )

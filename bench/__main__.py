@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 
-from bench import connector, daemon, ejabberd, extauth, http
+from bench import connector, daemon, ejabberd, extauth, http, ldap
 from bench.processes import machine
 from bench.workplace import Workplace
 
@@ -14,6 +14,7 @@ PARTS: dict[str, Callable[[Workplace, int, float], None]] = {
     "connector": connector.run,
     "ejabberd": ejabberd.run,
     "http": http.run,
+    "ldap": ldap.run,
     "daemon": daemon.run,
 }
 

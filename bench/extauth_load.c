@@ -26,6 +26,6 @@ int main(int count, char **arguments)
         note(after - before, memcmp(answer, "\0\2\0\1", 4) == 0);
         before = after;
     }
-    report(before - start);
+    report(stderr, before - start);
     return 0;
 }

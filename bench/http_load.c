@@ -108,6 +108,6 @@ int main(int count, char **arguments)
                 open--;
         }
     }
-    report(moment - start);
+    report(stderr, moment - start);
     return 0;
 }

@@ -1,4 +1,4 @@
-/* What both load generators share: requests from a file, latencies, one line of results. */
+/* What all load generators share: requests from a file, latencies, one line of results. */
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -62,11 +62,11 @@ static int by_size(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-/* To stderr: requests, nanoseconds of all, of the median and of the 99th percentile, wrong ones. */
-static void report(uint64_t elapsed)
+/* Requests, nanoseconds of all, of the median and of the 99th percentile, wrong ones. */
+static void report(FILE *to, uint64_t elapsed)
 {
     qsort(latencies, latency_count, sizeof *latencies, by_size);
-    fprintf(stderr, "%zu %llu %u %u %zu\n", latency_count, (unsigned long long)elapsed,
+    fprintf(to, "%zu %llu %u %u %zu\n", latency_count, (unsigned long long)elapsed,
             latency_count ? latencies[latency_count / 2] : 0,
             latency_count ? latencies[latency_count * 99 / 100] : 0, wrong);
 }
