@@ -58,22 +58,9 @@ def user_exists(daemon: Daemon, jid: str) -> Answer:
     return _call(daemon, "user_exists", jid, None)
 
 
-def logins(daemon: Daemon, jid: str = "") -> list[dict[str, str]]:
-    """As Daemon.logins, with every line of what has been answered: it is written a moment later.
-
-    The daemon does one thing after the other, and answers this after all that was before.
-    """
-    connection = http.client.HTTPConnection("127.0.0.1", daemon.http_port, timeout=90)
-    connection.request("GET", "/")
-    assert connection.getresponse().status == 404
-    connection.close()
-    # Without that one, and what else was no login.
-    return [login for login in daemon.logins(jid) if login["operation"] != "-"]
-
-
 def said(daemon: Daemon, jid: str) -> tuple[str, str]:
     """Verdict and reason of a user's last login."""
-    login = logins(daemon, jid)[-1]
+    login = daemon.logins(jid)[-1]
     return login["verdict"], login["reason"]
 
 

@@ -1,5 +1,6 @@
 """The daemon as a user starts it: a configuration file, `authbridge run`, sockets that answer."""
 
+import http.client
 import json
 import os
 import pwd
@@ -14,7 +15,7 @@ from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
 
 from .canary import secret
 from .ports import accepts, free_port
-from .processes import Process
+from .processes import Process, is_stopped
 
 #: The name and the rights of the one client of `listen.http`.
 CLIENT = "prosody"
@@ -193,7 +194,17 @@ class Daemon:
             self.start()
 
     def logins(self, jid: str = "") -> list[dict[str, str]]:
-        """The login lines so far, of one user or of all, as key and value (text format)."""
+        """The login lines so far, of one user or of all, as key and value (text format), with that
+        of every login that has been answered: a line is written a moment after the answer."""
+        if self.running and not is_stopped(self.process.pid):
+            # The daemon does one thing after the other, and answers this after all that was before.
+            connection = http.client.HTTPConnection("127.0.0.1", self.http_port, timeout=90)
+            connection.request("GET", "/")
+            assert connection.getresponse().status == 404
+            connection.close()
         lines = re.findall(r"\blogin (id=.*)", self.log.read_text(errors="replace"))
         parsed = [dict(re.findall(r"(\w+)=(\S+)", line)) for line in lines]
-        return [login for login in parsed if jid in ("", login["jid"])]
+        # Without that one, and what else was no login.
+        return [
+            login for login in parsed if login["operation"] != "-" and jid in ("", login["jid"])
+        ]

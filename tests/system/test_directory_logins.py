@@ -6,7 +6,7 @@ import socket
 import pytest
 
 from . import people
-from .calls import NO, YES, check_password, logins, said
+from .calls import NO, YES, check_password, said
 from .canary import secret
 from .daemon import Daemon
 from .directory import (
@@ -216,9 +216,9 @@ SPELLINGS = {
 )
 def test_account_has_one_jid(daemon: Daemon, slapd: Slapd, account: Account, name: str) -> None:
     """However a program asks: what is accepted is the user's one JID to everybody behind."""
-    before = len(logins(daemon))
+    before = len(daemon.logins())
     status, body = check_password(daemon, f"{name}@{DOMAIN}", account.password)
-    (login,) = logins(daemon)[before:]
+    (login,) = daemon.logins()[before:]
     assert status in (200, 400)
     assert (body == b"true") == (login["verdict"] == "accepted")
     if body == b"true":

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from . import people
-from .calls import CANNOT_TELL, YES, check_password, extauth, logins, said, user_exists
+from .calls import CANNOT_TELL, YES, check_password, extauth, said, user_exists
 from .canary import secret
 from .daemon import Daemon
 from .directory import ALICE, BOB, CAROL, DOMAIN, checker
@@ -74,7 +74,7 @@ def test_outage_is_said_wherever_it_can_be_said(
 ) -> None:
     """503 over HTTP, and to ejabberd the defaults of `on_unavailable`."""
     outage(slapd)
-    before = len(logins(daemon))
+    before = len(daemon.logins())
     # Whom it has been asked about a moment ago it may still know.
     ghost, domain = f"ghost-{before}", DOMAIN.encode()
     with ThreadPoolExecutor() as at_once:
@@ -84,7 +84,7 @@ def test_outage_is_said_wherever_it_can_be_said(
         isuser = at_once.submit(extauth, daemon, b"isuser", f"{ghost}-too".encode(), domain)
     assert asked.result()[0] == existing.result()[0] == CANNOT_TELL
     assert (auth.result(), isuser.result()) == (b"\0\2", b"\0\1")
-    said_of = {login["jid"]: login["verdict"] for login in logins(daemon)[before:]}
+    said_of = {login["jid"]: login["verdict"] for login in daemon.logins()[before:]}
     assert sorted(said_of.values()) == ["unavailable"] * 4
 
 

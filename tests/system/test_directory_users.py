@@ -2,7 +2,7 @@
 
 import pytest
 
-from .calls import NO, YES, check_password, logins, said, user_exists
+from .calls import NO, YES, check_password, said, user_exists
 from .canary import secret
 from .daemon import Daemon
 from .directory import (
@@ -43,7 +43,7 @@ def test_mail_is_kept_for_who_may_come_back(
     """Locked, with an expired password or one to be changed; not for an account that expired."""
     bob = visitors.enter(server, BOB.jid)
     assert bounce(bob, account.jid, "hello") == ("" if account.exists else BOUNCED)
-    login = logins(daemon, account.jid)[-1]
+    login = daemon.logins(account.jid)[-1]
     assert login["operation"] == "user_exists"
     assert login["verdict"] == ("accepted" if account.exists else "rejected")
 
