@@ -311,7 +311,8 @@ def impossible(password: Secret) -> Reason | None:
 
 
 def _leaves_nothing(octets: bytes) -> bool:
-    """Whether only blanks are left when a directory has prepared it (RFC 4518, 2.2)."""
+    """Whether it is made of blanks and of what SASLprep deletes: a server that prepares passwords
+    would see an empty one."""
     try:
         text = octets.decode()
     except UnicodeDecodeError:

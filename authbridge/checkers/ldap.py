@@ -170,7 +170,7 @@ class LdapChecker:
         bind = await self._directory.bind(name, password.reveal())
         if trace is not None:
             _tell_connection(trace, bind)
-            trace.step("bind", f"{_show(name)}: {names.describe(bind.result)}")
+            trace.step("bind", f"{names.printable(name)}: {names.describe(bind.result)}")
             if bind.policy is not None and bind.policy.words:
                 trace.step("password policy", bind.policy.words)
         return verdicts.judge_bind(bind.result, bind.policy)
@@ -186,7 +186,7 @@ class LdapChecker:
             _tell_connection(trace, search)
             trace.step("service bind", self._directory.describe_account())
             trace.step("search", f"{lookup.spell(name)} below {lookup.settings.base}")
-            found = ", ".join(_show(entry.dn) for entry in search.entries) or "no entry"
+            found = ", ".join(names.printable(entry.dn) for entry in search.entries) or "no entry"
             trace.step("found", f"{found} ({names.describe(search.result)})")
         if search.result.code == codec.SIZE_LIMIT_EXCEEDED or len(search.entries) > 1:
             return model.rejected(Reason.USER_AMBIGUOUS)
@@ -275,7 +275,3 @@ def _unknown(trace: Trace | None, error: ValueError) -> Outcome:
     if trace is not None:
         trace.step("name", str(error))
     return model.USER_UNKNOWN
-
-
-def _show(dn: bytes) -> str:
-    return dn.decode("utf-8", "backslashreplace")

@@ -27,7 +27,10 @@ from authbridge.ldap.tls import TlsServer, explain
 from authbridge.model import Reason
 
 MOST_ABANDONED = 32
-"""Searches that nobody waits for any more, and that the server has not ended yet."""
+"""Searches that nobody waits for any more, and that the server has not ended: slapd never does. A
+connection with more gets no new ones, and is closed when it has answered the others."""
+SILENCE = 1.0
+"""Seconds; a connection on which a search waited so long, and nothing came, is not used again."""
 CLOSED = Fault(Reason.DIRECTORY_UNREACHABLE, "the connection was closed")
 LAST_ID = 1 << 30
 """A connection that has sent so many requests is closed, and ids begin anew on another."""
@@ -73,7 +76,7 @@ class Connection(Protocol):
         self.retiring = False
         """Whether it is to be closed when nothing is awaited."""
         self.heard = 0
-        """How often the server has said something."""
+        """How often the server has said something whole."""
         self._deadlines = deadlines
         self._inbox = Inbox()
         self._abandoned: set[int] = set()
@@ -92,8 +95,12 @@ class Connection(Protocol):
         return self._next_id > LAST_ID
 
     def send(self, operation: Operation) -> None:
-        """Send it now. Raises RuntimeError where it may not be sent beside what is awaited: slapd
-        drops requests that come with a bind, and an answer could not be told from another."""
+        """Send it now; it fails where the connection is gone. Raises RuntimeError where it may not
+        be sent beside what is awaited: slapd drops requests that come with a bind, and an answer
+        could not be told from another."""
+        if self.gone:
+            operation.fail(Fault(CLOSED.reason, f"{self.server} ended the connection"))
+            return
         awaited = self.awaited
         if awaited and (operation.exclusive or next(iter(awaited.values())).exclusive):
             raise RuntimeError("a bind has its connection to itself")
@@ -111,28 +118,36 @@ class Connection(Protocol):
             self.transport.write(octets)
 
     def expire(self, operation: Operation) -> None:
-        """No result in time. The search is given up; a connection that was silent all the while,
-        or that owes the result of a bind, is closed."""
-        seconds = self._deadlines.seconds
-        fault = Fault(Reason.DIRECTORY_SILENT, f"{self.server} gave no answer in {seconds:g} s")
-        if operation.exclusive or operation.heard == self.heard:
-            self.close(fault)
-        else:
-            self.withdraw(operation)
-            operation.fail(fault)
+        """No result in time."""
+        self._give_up(operation, silent=operation.heard == self.heard)
+        operation.fail(self._silence())
 
     def withdraw(self, operation: Operation) -> None:
-        """Nobody waits for it any more."""
-        if self.awaited.get(operation.message_id) is not operation:
-            operation.ended = True  # its answer is here, in the batch that is being told
-            return
-        if operation.exclusive or len(self._abandoned) == MOST_ABANDONED:
-            # What comes next on this connection could be its answer.
-            self.close(Fault(Reason.DIRECTORY_SILENT, f"{self.server} owes an answer"))
-            return
-        del self.awaited[operation.message_id]
+        """Nobody waits for it any more: its login's time is over before its own."""
+        if self.awaited.get(operation.message_id) is operation:
+            waited = self._deadlines.waited(operation)
+            self._give_up(operation, silent=operation.heard == self.heard and waited >= SILENCE)
+        # Else its answer is here, in the batch that is being told.
         operation.ended = True
+        operation.request = b""
+
+    def _give_up(self, operation: Operation, *, silent: bool) -> None:
+        """Abandon a search. The connection of a bind is closed, as what comes next on it could be
+        the answer; so is a silent one. Its searches that were not sent long ago are sent again on
+        another."""
+        del self.awaited[operation.message_id]
+        if operation.exclusive or silent:
+            waited = self._deadlines.waited
+            others = [one for one in self.awaited.values() if waited(one) >= SILENCE]
+            for other in others:
+                del self.awaited[other.message_id]
+            self.close(Fault(Reason.DIRECTORY_UNREACHABLE, f"{self.server} was silent"))
+            for other in others:
+                other.fail(self._silence())
+            return
         self._abandoned.add(operation.message_id)
+        if len(self._abandoned) > MOST_ABANDONED:
+            self.retiring = True
         request = codec.abandon_request(operation.message_id)
         self.transport.write(codec.message(self._next_id, request))
         self._next_id += 1
@@ -162,6 +177,7 @@ class Connection(Protocol):
         self._server = server
         self._handshake = Deferred(lambda _: None)
         self.transport.startTLS(server)
+        self._writer = Writer(self.transport)
         return self._handshake
 
     def describe(self) -> str:
@@ -179,7 +195,6 @@ class Connection(Protocol):
 
     def handshakeCompleted(self) -> None:
         """TLS is there; now the name."""
-        self._writer = Writer(self.transport)
         handshake, self._handshake = self._handshake, None
         assert handshake is not None
         assert self._server is not None
@@ -194,7 +209,6 @@ class Connection(Protocol):
         """Judge all of it, then tell who waits."""
         if self.gone:
             return
-        self.heard += 1
         ended: list[Operation] = []
         try:
             goodbye = self._judge(data, ended)
@@ -225,7 +239,9 @@ class Connection(Protocol):
         # A message that was held may only answer what was sent before it began.
         known = self._known if inbox.partial else self._next_id
         replies = inbox.feed(data)
-        if not replies and known != self._next_id:
+        if replies:  # octets that trickle in, and are none, are silence
+            self.heard += 1
+        elif known != self._next_id:
             return None
         goodbye = None
         for reply in replies:
@@ -256,6 +272,10 @@ class Connection(Protocol):
         elif reply.operation not in (codec.SEARCH_ENTRY, codec.SEARCH_REFERENCE):
             raise Malformed("a search is answered by something else")
         return None
+
+    def _silence(self) -> Fault:
+        seconds = self._deadlines.seconds
+        return Fault(Reason.DIRECTORY_SILENT, f"{self.server} gave no answer in {seconds:g} s")
 
     def _settled(self) -> None:
         if self.owner is not None:

@@ -39,6 +39,10 @@ class Deadlines:
         if self._timer is None and not self._ringing:
             self._timer = self._clock.callLater(self.seconds, self._ring)
 
+    def waited(self, due: Due) -> float:
+        """Seconds since it was put in line."""
+        return self._clock.seconds() + self.seconds - due.due
+
     def stop(self) -> None:
         """Watch nothing any more."""
         self._line.clear()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from OpenSSL import SSL, crypto
 from twisted.logger import Logger
@@ -99,7 +99,6 @@ class Directory:
         """`shared`: what directories have in common, such as a service account that is refused."""
         self._settings = settings
         self._deadlines = Deadlines(reactor, settings.timeout)
-        self._outages = Outages(reactor)
         self._context = None
         if settings.encrypted:
             authorities = read_authorities(settings.ca_file) if settings.ca_file else []
@@ -109,9 +108,7 @@ class Directory:
                 log.warn("directory: passwords go to {server} unencrypted", server=server)
         account = None
         if settings.bind_dn is not None and settings.bind_password_file is not None:
-            account = ServiceAccount(settings.bind_dn, settings.bind_password_file)
-            key = (settings.servers, settings.bind_dn, settings.bind_password_file)
-            account = ({} if shared is None else shared).setdefault(key, account)
+            account = _share_account(settings, {} if shared is None else shared)
         self._searcher = self._dialer(reactor, account)
         self._binder = self._dialer(reactor, None)
         waiting = settings.most_waiting
@@ -159,8 +156,29 @@ class Directory:
 
     def _dialer(self, reactor: Any, account: ServiceAccount | None) -> Dialer:
         return Dialer(
-            self._settings.servers, self._context, self._deadlines, self._outages, reactor, account
+            self._settings.servers,
+            self._context,
+            self._deadlines,
+            Outages(reactor),
+            reactor,
+            account,
         )
+
+
+def _share_account(settings: DirectorySettings, shared: dict[Any, Any]) -> ServiceAccount:
+    """The service account, one for all checkers that have a server of it in common: what one
+    server has refused to one of them, the others need not try."""
+    assert settings.bind_dn is not None
+    assert settings.bind_password_file is not None
+    file = settings.bind_password_file.resolve()
+    known = shared.setdefault((settings.bind_dn.lower(), file), [])
+    for servers, account in known:
+        if servers & set(settings.servers):
+            servers |= set(settings.servers)
+            return cast("ServiceAccount", account)
+    account = ServiceAccount(settings.bind_dn, settings.bind_password_file)
+    known.append((set(settings.servers), account))
+    return account
 
 
 async def _look_round(connection: Connection, lookup: Lookup, trace: Trace) -> None:
@@ -176,6 +194,8 @@ async def _look_round(connection: Connection, lookup: Lookup, trace: Trace) -> N
         if not search.entries:
             words = f"nothing is found by {what}: are they right, and may bind_dn read it?"
             raise Fault(Reason.DIRECTORY_REFUSED, words)
+        if name == "users":
+            lookup.own_names(search.entries[0])
         trace.step(name, f"{what}: found")
 
 

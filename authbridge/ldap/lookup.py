@@ -122,9 +122,10 @@ class Lookup:
 
     def name_in(self, entry: Entry, local: str) -> bytes | None:
         """The entry's own name, as it spells it; None where it is not that of this localpart, or
-        where there are several and only `aliases` would let each be a JID."""
+        where there are several and only `aliases` would let each be a JID. Raises Fault."""
         own = entry.attributes.get(self._jid_attribute, [])
         if not self.settings.aliases:
+            own = self.own_names(entry)
             return own[0] if len(own) == 1 and _stands_for(own[0], local) else None
         for attribute in dict.fromkeys((self._jid_attribute, *self._login)):
             for value in entry.attributes.get(attribute, ()):
@@ -132,12 +133,22 @@ class Lookup:
                     return value if value in own or not own else own[0]
         return None
 
+    def own_names(self, entry: Entry) -> list[bytes]:
+        """The values of an entry's `jid_attribute`. Raises Fault where there is none: it was found
+        by one that bind_dn may not read, or that the server calls otherwise."""
+        own = entry.attributes.get(self._jid_attribute, [])
+        if not own:
+            name = self.settings.jid_attribute
+            words = f"an entry has no {name} that bind_dn may read; what does the server call it?"
+            raise Fault(Reason.DIRECTORY_REFUSED, words)
+        return own
+
     def has_expired(self, entry: Entry, now: float) -> bool:
         """Whether the account is over; `now` is in seconds since the epoch. Raises Fault where
         that cannot be read: a guess would let somebody in, or keep everybody out."""
         try:
             for value in entry.attributes.get(b"shadowexpire", ()):
-                if 0 < int(value) <= now // _DAY:  # 0 and -1: never
+                if 0 <= int(value) <= now // _DAY:  # -1 is never; 0 is how chage disables
                     return True
             return any(read_time(value) <= now for value in entry.attributes.get(b"pwdendtime", ()))
         except ValueError:
@@ -151,7 +162,7 @@ class Lookup:
             "pwdEndTime": entry.attributes.get(b"pwdendtime", []),
         }
         return ", ".join(
-            f"{name} {value.decode()}" for name, all_ in found.items() for value in all_
+            f"{name} {names.printable(value)}" for name, all_ in found.items() for value in all_
         )
 
     def groups(self, entry: Entry, name: bytes) -> Iterable[tuple[str, bytes]]:
@@ -175,7 +186,7 @@ class Lookup:
         condition = EVERYBODY if "{user}" in settings.filter else settings.filter
         text = f"(&{condition}({settings.jid_attribute}=*))"
         prefix = codec.search_prefix(settings.base.encode(), Scope.SUBTREE, 1, self._time_limit)
-        return text, prefix.request(Template(text).fill(), _NO_ATTRIBUTES)
+        return text, prefix.request(Template(text).fill(), self._attributes)
 
     def group(self, dn: str) -> bytes:
         """A search for a group's own entry."""

@@ -21,7 +21,7 @@ HOLE: Final = "{user}"
 _UNSAFE: Final = re.compile(rb"[^0-9A-Za-z._@-]")
 
 _UPN: Final = re.compile(r"\{user\}@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*")
-_NOT_IN_UPN: Final = re.compile(rb"""[\x00-\x20"/\\\[\]:;|=,+*?<>@\x7f]""")
+_NOT_IN_UPN: Final = re.compile(rb"""[^\x21-\x7e]|["/\\\[\]:;|=,+*?<>@]""")
 
 
 class NameMistake(ValueError):
@@ -88,6 +88,11 @@ class UpnTemplate:
 def describe(result: Result) -> str:
     """A result for people: "49 invalidCredentials", and what the server says of it."""
     words = f"{result.code} {RESULT_CODES.get(result.code, 'of a kind not known')}"
-    text = result.text[:200].decode("utf-8", "backslashreplace").rstrip("\0")
-    printable = "".join(c if c.isprintable() else " " for c in text)
-    return f"{words}, {printable!r}" if printable else words
+    text = printable(result.text[:200].rstrip(b"\0"))
+    return f"{words}, {text!r}" if text else words
+
+
+def printable(octets: bytes) -> str:
+    """What a server says, without what would move a terminal's cursor."""
+    text = octets.decode("utf-8", "backslashreplace")
+    return "".join(one if one.isprintable() else " " for one in text)

@@ -220,8 +220,9 @@ class Conversation(Generic[T]):
         self._advance(self._coroutine.send, operation)
 
     def failed(self, fault: Fault) -> None:
-        """See Waiter."""
-        self._advance(self._coroutine.throw, fault)
+        """See Waiter. A copy: one fault may end thousands of operations, and would keep what is on
+        the stack of each, passwords included."""
+        self._advance(self._coroutine.throw, Fault(fault.reason, fault.words))
 
     def _advance(self, step: Callable[[Any], Operation], value: object) -> None:
         try:

@@ -29,6 +29,7 @@ from authbridge.ldap.connection import Connection
 from authbridge.ldap.deadlines import Deadlines
 from authbridge.ldap.faults import Fault
 from authbridge.ldap.operations import Bind, Conversation, Extended, Operation
+from authbridge.ldap.ppolicy import Policy
 from authbridge.ldap.tls import TlsServer
 from authbridge.model import Reason
 from authbridge.secret import Secret
@@ -36,6 +37,7 @@ from authbridge.settings import private_file_trouble
 
 O = TypeVar("O", bound=Operation)  # noqa: E741
 
+_HOST = re.compile(r"[0-9a-z]([0-9a-z-]*[0-9a-z])?(\.[0-9a-z]([0-9a-z-]*[0-9a-z])?)*\.?")
 PORTS = {"ldap": 389, "ldaps": 636}
 
 log = Logger()
@@ -69,8 +71,9 @@ class Server:
             host = (parts.hostname or "").encode("idna").decode()
         except UnicodeError:
             host = ""
-        if not host or not re.fullmatch(r"[0-9a-z._:-]+", host) or port == 0:
-            raise ServerMistake(f'"{url}" names no host')
+        known = isIPAddress(host) or isIPv6Address(host) or _HOST.fullmatch(host)
+        if not known or port == 0:
+            raise ServerMistake(f'"{url}" names no host: letters, digits, dots and -')
         return cls(host, port or PORTS[parts.scheme], parts.scheme == "ldaps")
 
     def __str__(self) -> str:
@@ -86,16 +89,6 @@ class Server:
         return HostnameEndpoint(reactor, self.host, self.port)
 
 
-class ServicePassword(Secret):
-    """The service account's password, and of which state of its file it is."""
-
-    __slots__ = ("signature",)
-
-    def __init__(self, octets: bytes, signature: tuple[int, ...]) -> None:
-        super().__init__(octets)
-        self.signature = signature
-
-
 class ServiceAccount:
     """The account that searches. Refused once, it is not tried again before its password file
     changes: a few wrong passwords lock an account, and everybody out with it."""
@@ -105,15 +98,15 @@ class ServiceAccount:
         self.file = password_file
         self.turn = DeferredLock()
         """Whose turn it is to bind: one after the other, so that one is refused and no more."""
-        self._refused: tuple[int, ...] = ()  # the file's signature when its password was refused
+        self._refused: Secret | None = None
         self._refusal = ""
+        self._warned = ""
 
-    def password(self) -> ServicePassword:
+    def password(self) -> Secret:
         """What is in the file now. Raises Fault where that was refused, or cannot be read."""
         trouble = private_file_trouble(self.file)
         if trouble is None:
             try:
-                found = self.file.stat()
                 octets = self.file.read_bytes()
             except OSError as error:
                 trouble = f"{self.file}: {error.strerror}"
@@ -122,14 +115,24 @@ class ServiceAccount:
                 trouble = None if octets.strip() else f"{self.file} is empty"
         if trouble is not None:
             raise Fault(Reason.SERVICE_ACCOUNT_REFUSED, trouble)
-        signature = (found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
-        if signature == self._refused:
+        # By its content: a file that was only touched holds the same wrong password.
+        if self._refused is not None and self._refused.matches(octets):
             raise Fault(Reason.SERVICE_ACCOUNT_REFUSED, self._refusal)
-        return ServicePassword(octets, signature)
+        return Secret(octets)
 
-    def refuse(self, password: ServicePassword, said: str) -> Fault:
+    def warn(self, server: Server, policy: Policy | None) -> None:
+        """Say it, once, where the account is let in and will not be for long."""
+        words = "" if policy is None else policy.words
+        if words and words != self._warned:
+            log.warn(
+                "directory: {server} on the service account {dn}: {words}",
+                server=server, dn=self.dn, words=words,
+            )  # fmt: skip
+        self._warned = words
+
+    def refuse(self, password: Secret, said: str) -> Fault:
         """It was refused, and that is enough. `said`: by whom, and in what words."""
-        self._refused = password.signature
+        self._refused = password
         self._refusal = (
             f"{said}; the service account {self.dn} is not tried again before {self.file} changes "
             "or the daemon is restarted"
@@ -205,7 +208,7 @@ class Dialer:
         raise refusal
 
     def reach(self, server: Server) -> Deferred[Connection]:
-        """A connection to this server. Fails with a Fault, in time."""
+        """A connection to this server. Fails with a Fault, in time, or raises it at once."""
         if self._account is not None:
             self._account.password()  # what would be refused needs no connection
         connection = Connection(str(server), self._deadlines)
@@ -230,6 +233,8 @@ class Dialer:
         except ConnectError as error:
             why = os.strerror(error.osError) if error.osError else str(error)
             raise _unreachable(server, why.lower()) from None
+        except (OSError, ValueError):  # Twisted has an idea of its own of what a host's name is
+            raise _unreachable(server, "this is no host that can be connected to") from None
         if self._context is not None:
             if not server.ldaps:
                 await self._start_tls(server, connection)
@@ -268,6 +273,7 @@ class Dialer:
             raise Fault(
                 reason, f"{server} does not let the service account {account.dn} in: {said}"
             )
+        account.warn(server, bind.policy)
 
 
 class _Once(Factory[Connection]):

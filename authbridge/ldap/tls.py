@@ -32,6 +32,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from authbridge.ldap.faults import Fault
+from authbridge.ldap.names import printable
 from authbridge.model import Reason
 
 _PEM = re.compile(r"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL)
@@ -117,7 +118,7 @@ class TlsServer:
         """The TLS and the certificate of a connection, for people."""
         certificate = peer_certificate(transport)
         handle: SSL.Connection = transport.getHandle()
-        issuer = certificate.issuer.rfc4514_string()
+        issuer = printable(certificate.issuer.rfc4514_string().encode())
         until = certificate.not_valid_after_utc
         return (
             f"{handle.get_protocol_version_name()}, certificate for {names_in(certificate)} "
@@ -141,7 +142,7 @@ def names_in(certificate: x509.Certificate) -> str:
         return "nobody: it has no subjectAltName that can be read"
     found = extension.value.get_values_for_type(x509.DNSName)
     addresses = extension.value.get_values_for_type(x509.IPAddress)
-    return ", ".join([*found, *map(str, addresses)]) or "nobody"
+    return printable(", ".join([*found, *map(str, addresses)]).encode()) or "nobody"
 
 
 def explain(name: str, server: TlsServer | None, reason: Failure) -> Fault:

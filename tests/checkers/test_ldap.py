@@ -156,7 +156,8 @@ def test_a_search_a_dn_and_a_upn_are_three_ways_to_a_user(corp):
         ({"user_dn": "uid={user}x", "direct": True}, "is the whole value of an attribute"),
         ({"user_dn": "", "direct": True}, "user_dn: should be a string"),
         ({"user_upn": "{user}@a b", "direct": True}, 'user_upn: "{user}@a b": should be {user}@'),
-        ({"user_dn": "uid={user}", "user_upn": "{user}@x", "direct": True}, "contradicts"),
+        ({"user_dn": "uid={user}", "user_upn": "{user}@x", "direct": True},
+         "user_upn: contradicts user_dn"),
         ({"user_dn": "uid={user}", "bind_dn": SERVICE, "bind_password_file": "password",
           "direct": True, "two": True}, "bind_dn: belongs to a search, and user_dn binds without"),
         ({"user_upn": "{user}@x", "search_connections": 3, "direct": True}, "and user_upn binds"),
@@ -477,6 +478,11 @@ def test_an_account_that_is_over_is_nobody(corp, attributes):
     assert corp.login() is MATCHES
 
 
+def test_an_expiry_is_explained_beside_a_date_that_is_no_text(corp):
+    corp.book.entries[ALICE].update(shadowExpire=[b"1"], pwdEndTime=[b"\xff"])
+    assert corp.login(trace=Trace()) == rejected(Reason.ACCOUNT_EXPIRED)
+
+
 def test_a_date_that_cannot_be_read_cannot_tell(corp):
     corp.book.entries[ALICE]["pwdEndTime"] = [b"next year"]
     assert corp.login() == unavailable(Reason.DIRECTORY_FAILED)
@@ -610,6 +616,18 @@ def test_who_asked_longest_ago_is_forgotten_first(corp, monkeypatch):
     assert len(corp.searches) == asked
     corp.exists("alice")
     assert len(corp.searches) == asked + 1
+
+
+def test_who_is_asked_for_again_is_not_the_oldest_any_more(corp, monkeypatch):
+    monkeypatch.setattr(kind, "MOST_CACHED", 2)
+    corp.exists("alice")
+    corp.exists("bob")
+    corp.network.settle(10)
+    corp.exists("alice")
+    corp.exists("carol")  # in bob's place
+    asked = len(corp.searches)
+    corp.exists("alice")
+    assert len(corp.searches) == asked
 
 
 def test_an_explanation_asks_anew_and_tells_what_is_kept(corp):
@@ -901,6 +919,13 @@ def test_a_direct_bind_is_explained(direct):
         ("connection", f"ldap://{HOST}:389, not encrypted"),
         ("bind", f"{ALICE.decode()}: 49 invalidCredentials"),
     ]
+
+
+def test_a_policy_that_says_nothing_is_no_step(direct):
+    direct.book.controls[ALICE] = policy()
+    trace = Trace()
+    direct.login(trace=trace)
+    assert [step for step, _ in trace.steps] == ["connection", "bind"]
 
 
 def test_a_dn_that_is_no_text_is_explained(corp):

@@ -6,7 +6,7 @@ import pytest
 
 from authbridge.ldap import codec
 from authbridge.ldap import connection as connections
-from authbridge.ldap.connection import Connection
+from authbridge.ldap.connection import SILENCE, Connection
 from authbridge.ldap.deadlines import Deadlines
 from authbridge.ldap.faults import Fault
 from authbridge.ldap.operations import Bind, Search
@@ -377,9 +377,9 @@ def test_cancelling_a_search_abandons_it(line):
 
 def test_a_search_that_was_given_up_has_no_deadline_any_more(line):
     asked = line.search()
-    line.network.settle(1)
+    line.network.settle(SILENCE / 2)
     asked.cancel()
-    line.network.settle(SECONDS - 2)
+    line.network.settle(SECONDS - 1 - SILENCE / 2)
     other = line.search()
     line.network.settle(1)  # the first one's deadline, and not a word from the server
     assert not line.connection.gone
@@ -411,15 +411,32 @@ def test_what_is_no_late_answer_ends_the_connection(line, octets):
     assert line.dropped
 
 
-def test_the_thirty_third_search_that_is_owed_ends_the_connection(line):
+def test_a_connection_that_owes_more_than_thirty_two_searches_is_to_be_closed(line):
     abandon(line, MOST_ABANDONED)
-    assert not line.connection.gone
+    assert not line.connection.retiring
     other = line.search()
     abandon(line)
-    assert line.dropped
+    assert line.connection.retiring
+    assert not line.dropped
+    line.say(done(2 * MOST_ABANDONED + 1))
+    assert other.code == 0
+
+
+def test_a_search_whose_login_waited_in_silence_takes_its_connection_along(line):
+    asked, other = line.search(), line.search()
+    line.network.settle(SILENCE / 2)
+    late = line.search()
+    line.network.settle(SILENCE / 2 + 0.01)
+    asked.cancel()
+    assert line.connection.gone
     assert other.reason is SILENT
-    assert "owes an answer" in other.fault.words
-    assert len(line.server.requests) == 2 * MOST_ABANDONED + 2
+    assert late.reason is LOST  # a pool sends it again
+
+
+def test_what_is_sent_on_a_connection_that_is_gone_fails(line):
+    line.connection.close(Fault(LOST, "goodbye"))
+    assert line.search().reason is LOST
+    assert line.bind().reason is LOST
 
 
 def test_what_was_owed_and_came_is_not_counted(line):
@@ -427,15 +444,6 @@ def test_what_was_owed_and_came_is_not_counted(line):
         abandon(line)
         line.say(done(number))
     assert not line.connection.gone
-
-
-def test_a_deadline_that_abandons_one_too_many_drops_with_its_own_words(line):
-    asked = line.search()
-    line.say(entry(1, b"uid=a"))
-    abandon(line, MOST_ABANDONED)
-    line.network.settle(SECONDS)
-    assert asked.reason is SILENT
-    assert line.dropped
 
 
 def test_cancelling_a_bind_drops_its_connection(line):

@@ -409,6 +409,18 @@ def test_a_tls_server_that_hung_is_used_again_when_it_is_back(network, folder, b
     assert asked.code == 0
 
 
+def test_directories_without_a_server_in_common_have_an_account_each(network, folder):
+    shared = {}
+    for url in (f"ldap://{HOST}", "ldap://192.0.2.77", f"ldap://{HOST}"):
+        given = {
+            "servers": [url], "insecure_clear_text": True, "bind_dn": SERVICE,
+            "bind_password_file": "password",
+        }  # fmt: skip
+        Directory(read(folder, **given)[0], network, shared)
+    (accounts,) = shared.values()
+    assert len(accounts) == 2
+
+
 # --- probing --------------------------------------------------------------------------------------
 
 

@@ -231,10 +231,12 @@ def test_an_entry_with_several_names_is_nobodys_unless_each_may_be_a_jid():
     assert named("carol", *names, aliases=True) is None
 
 
-def test_an_entry_without_the_attribute_is_nobodys():
-    assert named("alice") is None
+def test_an_entry_without_the_attribute_cannot_tell():
+    for values in ({}, {b"uid": []}, {b"cn": [b"alice"]}):
+        with pytest.raises(Fault, match="has no uid that bind_dn may read") as raised:
+            lookup().name_in(Entry(b"uid=alice", values), "alice")
+        assert raised.value.reason is Reason.DIRECTORY_REFUSED
     assert named("alice", aliases=True) is None
-    assert lookup().name_in(Entry(b"uid=alice", {b"cn": [b"alice"]}), "alice") is None
 
 
 def test_a_name_that_no_jid_holds_is_compared_escaped():
@@ -274,7 +276,7 @@ def expired(now, **attributes):
 
 @pytest.mark.parametrize(
     ("day", "over"),
-    [(b"20000", True), (b"19999", True), (b"20001", False), (b"0", False), (b"-1", False)],
+    [(b"20000", True), (b"19999", True), (b"20001", False), (b"0", True), (b"-1", False)],
 )
 def test_shadow_expire_is_a_day_and_the_account_is_over_on_it(day, over):
     assert expired(20000 * DAY, shadowexpire=day) is over

@@ -133,10 +133,10 @@ def test_a_template_that_is_no_dn_with_a_user_is_a_mistake(text, said):
 
 def test_a_upn_is_the_name_and_the_domain():
     assert UpnTemplate("{user}@corp.example").fill(b"alice") == b"alice@corp.example"
-    assert UpnTemplate("{user}@x").fill("é.b-c_9$".encode()) == "é.b-c_9$@x".encode()
+    assert UpnTemplate("{user}@x").fill(b"e.b-c_9$") == b"e.b-c_9$@x"
 
 
-@pytest.mark.parametrize("character", [chr(n) for n in range(33)] + list('"/\\[]:;|=,+*?<>@\x7f'))
+@pytest.mark.parametrize("character", [chr(n) for n in range(33)] + list('"/\\[]:;|=,+*?<>@\x7fé'))
 def test_a_name_with_what_makes_it_another_kind_of_name_is_refused(character):
     with pytest.raises(NameMistake, match="no user principal name holds"):
         UpnTemplate("{user}@corp.example").fill(f"a{character}b".encode())

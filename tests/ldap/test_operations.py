@@ -89,11 +89,19 @@ def test_a_fault_is_raised_where_it_was_awaited(carrier):
 
     outcome = Conversation(talk()).outcome
     carrier.submitted[0].fail(SILENT)
-    assert now(outcome) is SILENT
+    found = now(outcome)
+    assert (found.reason, found.words) == (SILENT.reason, SILENT.words)
+
+
+def test_a_fault_that_ends_many_keeps_nothing_of_theirs():
+    """It would keep the frames of each in its traceback, and the passwords in them."""
+    for _ in range(3):
+        Asked(Bind(b"one", Refuser()))
+    assert SILENT.__traceback__ is None
 
 
 def test_a_fault_that_nobody_takes_is_the_outcome():
-    assert Asked(Bind(b"one", Refuser())).fault is SILENT
+    assert Asked(Bind(b"one", Refuser())).fault.words == SILENT.words
 
 
 def test_a_bug_is_the_outcome_too(carrier):

@@ -571,8 +571,9 @@ def test_a_connection_that_says_goodbye_while_it_is_opened_is_not_kept():
         return connecting.addCallback(part)
 
     house.pool._connect = connect
-    house.bind()
+    first = house.bind()
     house.settle()
+    assert first.reason is LOST
     house.pool._connect = dialed
     house.settle(100)
     asked = house.bind()

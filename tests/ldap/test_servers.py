@@ -37,7 +37,7 @@ SECONDS = 4
         ("ldaps://192.0.2.1", Server("192.0.2.1", 636, True), None),
         ("ldaps://[2001:db8::1]:637", Server("2001:db8::1", 637, True), None),
         ("ldap://bücher.example", Server("xn--bcher-kva.example", 389, False), None),
-        ("ldap://dc_1.example", Server("dc_1.example", 389, False), None),
+        ("ldap://dc-1.example", Server("dc-1.example", 389, False), None),
     ],
 )
 def test_a_server_is_a_scheme_a_host_and_a_port(url, server, text):
@@ -131,8 +131,10 @@ def test_a_password_that_was_refused_is_not_given_again_before_the_file_changes(
     )
     for _ in range(3):
         assert trouble(account) == said.words
-    change(account, SECRET)  # touched is changed: the directory may have been mended
-    assert account.password().matches(SECRET)
+    change(account, SECRET)  # touched is not changed
+    assert trouble(account) == said.words
+    change(account, b"looking-glass")
+    assert account.password().matches(b"looking-glass")
 
 
 def test_a_password_in_the_same_file_is_another_where_the_file_was_rewritten(account):
@@ -385,6 +387,17 @@ def test_the_next_server_is_tried_and_the_outage_of_the_first_told(network, even
     assert [event["words"] for event in events] == ["ldap://192.0.2.1:389: connection refused"]
 
 
+def test_an_outage_that_is_over_is_told_and_another_one_is_told_anew(network, events):
+    dialing = dialer(network)
+    for up in (False, False, True, True, False):
+        network.places.clear()
+        if up:
+            network.listen(HOST)
+        dialing.connect().addErrback(lambda failure: None)
+        network.settle(1)
+    assert [event["log_level"].name for event in events] == ["error", "info", "error"]
+
+
 def test_where_all_fail_the_fault_is_that_of_the_last(network):
     network.names["b"] = []
     connecting = dialer(network, "ldap://192.0.2.1", "ldap://b").connect()
@@ -502,9 +515,18 @@ def test_the_service_account_is_bound_with_the_policys_control(network, account)
     assert request.controls == (double.PPOLICY,)
 
 
-def test_a_password_that_soon_expires_still_binds(network, account):
+def test_a_password_that_soon_expires_still_binds_and_is_said_once(network, account, events):
     control = policy(seconds=60)
-    now(service_bind(network, account, lambda request: bound(request.id, 0, b"", control)))
+    for _ in range(3):
+        now(service_bind(network, account, lambda request: bound(request.id, 0, b"", control)))
+    (warning,) = [event for event in events if event["log_level"].name == "warn"]
+    assert (warning["dn"], warning["words"]) == (SERVICE, "the password expires in 60 s")
+
+
+def test_a_host_that_twisted_takes_for_none_is_unreachable_and_no_bug(network, account):
+    found = fault(dialer(network, "ldap://aa--bb.example", account=account).connect())
+    assert found.reason is Reason.DIRECTORY_UNREACHABLE
+    assert "no host that can be connected to" in found.words
 
 
 def test_a_refused_service_account_is_an_alarm_without_its_password(network, account, events):
@@ -605,6 +627,18 @@ def test_a_service_bind_that_comes_to_nothing_gives_its_turn_away(network, accou
         network.servers[0].transport.peer.drop()
     network.settle(SECONDS - 1)
     assert now(second).server == f"ldap://{HOST}:389"
+
+
+def test_a_connection_that_is_lost_while_it_waits_for_its_turn_is_told_at_once(network, account):
+    network.listen(HOST)
+    first = dialer(network, account=account).connect()
+    second = dialer(network, account=account).connect()
+    network.settle()
+    network.servers[1].transport.peer.drop()
+    network.servers[0].say(bound(1))
+    network.settle()
+    assert not now(first).gone
+    assert fault(second).reason is Reason.DIRECTORY_UNREACHABLE
 
 
 def test_who_gives_up_waiting_for_a_turn_binds_nobody(network, account):
