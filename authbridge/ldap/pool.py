@@ -99,6 +99,7 @@ class Pool:
         if connection.gone or connection not in self._connections:
             return
         if connection.retiring:
+            self._free.pop(connection, None)
             if not connection.awaited:
                 connection.close()
             return

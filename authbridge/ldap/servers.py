@@ -65,7 +65,7 @@ class Server:
             raise ServerMistake(f'"{url}" is no URL of a server') from None
         if parts.scheme not in PORTS:
             raise ServerMistake(f'"{url}" should begin with ldaps:// or ldap://')
-        if parts.path not in ("", "/") or parts.query or parts.fragment or parts.username:
+        if parts.path not in ("", "/") or set("@?#") & set(url):
             raise ServerMistake(f'"{url}" should be a scheme, a host and perhaps a port, no more')
         try:
             host = (parts.hostname or "").encode("idna").decode()
@@ -238,7 +238,7 @@ class Dialer:
         if self._context is not None:
             if not server.ldaps:
                 await self._start_tls(server, connection)
-            await connection.secure(TlsServer(server.host, self._context))
+            await connection.secure(TlsServer(server.host.removesuffix("."), self._context))
         if self._account is not None:
             await self._account.turn.acquire()
             try:

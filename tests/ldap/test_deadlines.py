@@ -81,6 +81,8 @@ def test_who_is_put_in_line_by_an_expiry_makes_nobody_late(clock):
     clock.advance(1)
     other = Errand(clock)
     deadlines.watch(other)
+    clock.advance(3)
+    assert len(clock.getDelayedCalls()) == 1
     clock.pump([1] * 10)
     assert other.expired_at == [5]
 

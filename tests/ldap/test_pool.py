@@ -240,6 +240,23 @@ def test_giving_up_what_has_ended_does_nothing(house):
     house.pool.withdraw(failed.operation)
 
 
+def test_a_connection_that_owes_too_many_answers_gets_no_new_searches():
+    house = House(connections=2, room=64)
+    slow = house.search(b"dc=slow")
+    house.settle()
+    for _ in range(MOST_ABANDONED + 1):
+        asked = house.search()
+        house.settle()
+        asked.cancel()
+    new = house.search(b"dc=new")
+    house.settle()
+    assert house.names[1] == [b"dc=new"]
+    house.network.servers[0].say(done(1))
+    house.answer(1)
+    assert (slow.code, new.code) == (0, 0)
+    assert house.network.servers[0].lost
+
+
 # --- failing to connect ---------------------------------------------------------------------------
 
 
@@ -610,6 +627,7 @@ def test_a_search_that_waits_to_be_sent_again_has_a_deadline_of_its_own():
     house.settle()
     assert repeated.pending
     house.settle(SECONDS / 2)  # its first deadline, on a connection that is gone
+    assert repeated.pending
     house.settle(SECONDS / 2)
     assert repeated.reason is SILENT
 
