@@ -58,7 +58,6 @@ class Reason(enum.Enum):
     NOT_CANONICAL = "not_canonical"
     NOT_IN_GROUP = "not_in_group"
     ACCOUNT_LOCKED = "account_locked"
-    ACCOUNT_DISABLED = "account_disabled"
     ACCOUNT_EXPIRED = "account_expired"
     PASSWORD_EXPIRED = "password_expired"
     PASSWORD_MUST_CHANGE = "password_must_change"
@@ -98,7 +97,6 @@ _WORDS = {
     Reason.NOT_CANONICAL: "the directory's entry is found by this name, and has another",
     Reason.NOT_IN_GROUP: "the user is in none of `require_groups`",
     Reason.ACCOUNT_LOCKED: "the account is locked",
-    Reason.ACCOUNT_DISABLED: "the account is disabled",
     Reason.ACCOUNT_EXPIRED: "the account has expired",
     Reason.PASSWORD_EXPIRED: "the password has expired",
     Reason.PASSWORD_MUST_CHANGE: "the password has to be changed before it can be used",

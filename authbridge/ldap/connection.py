@@ -195,15 +195,14 @@ class Connection(Protocol):
 
     def handshakeCompleted(self) -> None:
         """TLS is there; now the name."""
-        handshake, self._handshake = self._handshake, None
-        assert handshake is not None
         assert self._server is not None
         trouble = self._server.trouble_with(self.transport)
-        if trouble is None:
-            handshake.callback(None)
-        else:
-            self._handshake = handshake
+        if trouble is not None:
             self.close(Fault(Reason.DIRECTORY_UNTRUSTED, f"{self.server}: {trouble}"))
+            return
+        handshake, self._handshake = self._handshake, None
+        assert handshake is not None
+        handshake.callback(None)
 
     def dataReceived(self, data: bytes) -> None:
         """Judge all of it, then tell who waits."""

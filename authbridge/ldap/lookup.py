@@ -23,7 +23,7 @@ from authbridge.settings import Table
 EVERYBODY: Final = "(objectClass=*)"
 GROUP_FILTER: Final = "(|(member={dn})(uniqueMember={dn})(memberUid={user}))"
 _ATTRIBUTE: Final = re.compile(r"[A-Za-z][A-Za-z0-9-]*|\d+(\.\d+)+")
-_NO_ATTRIBUTES: Final = codec.search_attributes(["1.1"])  # RFC 4511, 4.5.1.8
+_NO_ATTRIBUTES: Final = ("1.1",)  # RFC 4511, 4.5.1.8
 _TIME: Final = re.compile(rb"(\d{4})(\d\d)(\d\d)(\d\d)(?:(\d\d)(\d\d)?)?(?:[.,]\d+)?Z")
 _DAY: Final = 86400
 
@@ -60,7 +60,8 @@ class LookupSettings:
     @classmethod
     def read(cls, table: Table, preset: Preset) -> LookupSettings:
         """Read them; the table stays open."""
-        base = _read_dn(table, "base", table.text("base"))
+        base = table.text("base")
+        names.check_setting(table, "base", base)
         text = table.text("filter", EVERYBODY)
         if text:
             try:
@@ -80,7 +81,7 @@ class LookupSettings:
         if table.data.get("require_groups") == []:
             table.wrong("require_groups", "names no group; leave it out to require none")
         for group in groups:
-            _read_dn(table, "require_groups", group)
+            names.check_setting(table, "require_groups", group)
         memberof = table.choice("group_membership", ("search", "memberof"), "search") != "search"
         if "group_membership" in table and not groups:
             table.wrong("group_membership", "is for require_groups, which is not given")
@@ -193,8 +194,9 @@ class Lookup:
         return self._below(dn.encode(), Template(EVERYBODY).fill())
 
     def _below(self, base: bytes, wanted: bytes) -> bytes:
-        prefix = codec.search_prefix(base, Scope.BASE, 1, self._time_limit)
-        return prefix.request(wanted, _NO_ATTRIBUTES)
+        return codec.search_request(
+            base, Scope.BASE, wanted, _NO_ATTRIBUTES, size_limit=1, time_limit=self._time_limit
+        )
 
 
 def _stands_for(value: bytes, local: str) -> bool:
@@ -214,11 +216,6 @@ def read_time(value: bytes) -> float:
         raise ValueError("no GeneralizedTime in UTC")
     year, month, day, hour, minute, second = (int(part or 0) for part in found.groups())
     return datetime(year, month, day, hour, minute, second, tzinfo=UTC).timestamp()
-
-
-def _read_dn(table: Table, setting: str, dn: str) -> str:
-    names.check_setting(table, setting, dn)
-    return dn
 
 
 def _read_attribute(table: Table, setting: str, default: str) -> str:

@@ -2,7 +2,7 @@
 
 Once an attempt to connect has failed, and there is no connection, nobody waits: operations fail at
 once with what it failed with, and the pool tries by itself until it succeeds. A server that hangs
-holds up who came first, and nobody after.
+holds up those who came before that was known, and nobody after.
 
 Nothing is borrowed: an operation is handed in, sent on a connection as soon as one has room, and
 ends with a result or a Fault. One that was sent and not answered is not sent again, but for a
@@ -209,7 +209,8 @@ class Pool:
     def _fail_waiting(self, fault: Fault, began: float) -> None:
         # Who fails may ask again at once, and is then behind the last of these.
         for operation in [one for one in self._waiting if one.queued <= began]:
-            if self._waiting.pop(operation, operation) is None:
+            if operation in self._waiting:
+                del self._waiting[operation]
                 operation.fail(fault)
 
     def _sweep(self) -> None:
@@ -220,9 +221,7 @@ class Pool:
             unused = not connection.awaited and heard == connection.heard
             if unused or connection.opened_at <= oldest or connection.worn_out:
                 connection.retiring = True
-                self._free.pop(connection, None)
-                if not connection.awaited:
-                    connection.close()
+                self.settled(connection)
             else:
                 self._connections[connection] = connection.heard
         if self._connections:
