@@ -1,14 +1,15 @@
 """One login: the domain's checkers in order, their verdicts folded, one deadline, one line.
 
-A front end asks here and gets exactly one Outcome, whatever the checkers do. Names are prepared
-here, once; a password that can be nobody's is refused here, before anybody is asked.
+A change of a password and a registration walk the same way. A front end asks here and gets exactly
+one Outcome, whatever the checkers do. Names are prepared here, once; a password that can be
+nobody's is refused here, before anybody is asked.
 """
 
 from __future__ import annotations
 
 import itertools
 import stringprep
-from collections.abc import Awaitable, Coroutine, Generator, Mapping
+from collections.abc import Awaitable, Coroutine, Generator, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, cast
@@ -18,9 +19,9 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from authbridge import model, preparation
+from authbridge import model, password_hash, preparation
 from authbridge.log import LoginLog
-from authbridge.model import JID, Checker, Outcome, Reason, Trace, Verdict
+from authbridge.model import JID, Checker, Outcome, Reason, Registry, Trace, Verdict
 from authbridge.secret import Secret
 
 ANY_DOMAIN = "*"
@@ -110,10 +111,39 @@ class Authenticator:
         login = Login(front_end, "user_exists", self._clock.seconds(), trace)
         return self._run(login, self._user_exists(login, user, domain), deadline)
 
+    def set_password(
+        self,
+        front_end: str,
+        user: bytes,
+        domain: bytes,
+        password: Secret,
+        deadline: float,
+        trace: Trace | None = None,
+    ) -> Deferred[Outcome]:
+        """Give the user another password: ACCEPTED is done. Fires within `deadline`, never fails.
+
+        UNAVAILABLE may have been done all the same: a change on its way cannot be called back.
+        """
+        login = Login(front_end, "set_password", self._clock.seconds(), trace)
+        return self._run(login, self._set_password(login, user, domain, password), deadline)
+
+    def register(
+        self,
+        front_end: str,
+        user: bytes,
+        domain: bytes,
+        password: Secret,
+        deadline: float,
+        trace: Trace | None = None,
+    ) -> Deferred[Outcome]:
+        """Make a user who exists nowhere: ACCEPTED is done. Otherwise as `set_password`."""
+        login = Login(front_end, "register", self._clock.seconds(), trace)
+        return self._run(login, self._register(login, user, domain, password), deadline)
+
     def refuse(
         self, front_end: str, operation: str, user: bytes, domain: bytes, reason: Reason
     ) -> Outcome:
-        """Refuse what nobody is asked about, such as a write; it gets its line like a login."""
+        """Refuse what nobody is asked about, such as a removal; it has its line like a login."""
         login = Login(front_end, operation, self._clock.seconds(), None)
         self._admit(login, user, domain)
         outcome = model.rejected(reason)
@@ -136,12 +166,9 @@ class Authenticator:
     async def _check_password(
         self, login: Login, user: bytes, domain: bytes, password: Secret
     ) -> Outcome:
-        rule = self._admit(login, user, domain)
+        rule = self._admit(login, user, domain, impossible(password))
         if isinstance(rule, Outcome):
             return rule
-        reason = impossible(password)
-        if reason is not None:
-            return model.rejected(reason)
         cannot_tell: tuple[Outcome, str] | None = None
         reason = Reason.NO_CHECKER
         for named in rule.check:
@@ -179,8 +206,86 @@ class Authenticator:
                 reason = outcome.reason
         return self._nobody_left(login, cannot_tell, reason)
 
-    def _admit(self, login: Login, user: bytes, domain: bytes) -> Domain | Outcome:
-        """Prepare both names, and find who is asked; an Outcome where that ends it."""
+    async def _set_password(
+        self, login: Login, user: bytes, domain: bytes, password: Secret
+    ) -> Outcome:
+        rule = self._admit(login, user, domain, unusable(password))
+        if isinstance(rule, Outcome):
+            return rule
+        reason = Reason.NOT_SUPPORTED
+        ahead: list[NamedChecker] = []  # those before the next that may change it, and cannot
+        for named in rule.check:
+            if not isinstance(named.checker, Registry):
+                ahead.append(named)
+                continue
+            # Another user of this name may be behind the one whose password is judged: that one's
+            # would be changed, and this one told that his is.
+            refusal = await self._unless_there(login, ahead, Reason.NOT_SUPPORTED)
+            if refusal is not None:
+                return refusal
+            ahead.clear()
+            changing = named.checker.set_password(_jid(login), password, login.trace)
+            outcome = await self._ask(login, named, changing)
+            if outcome.verdict is Verdict.UNKNOWN_USER:
+                reason = Reason.USER_UNKNOWN
+            elif outcome.verdict is Verdict.NOT_APPLICABLE:
+                ahead.append(named)
+            else:  # UNAVAILABLE too: nothing is changed on a guess whose the user is
+                return outcome
+        return model.rejected(reason)
+
+    async def _register(
+        self, login: Login, user: bytes, domain: bytes, password: Secret
+    ) -> Outcome:
+        rule = self._admit(login, user, domain, unusable(password))
+        if isinstance(rule, Outcome):
+            return rule
+        if not any(isinstance(named.checker, Registry) for named in rule.check):
+            return model.rejected(Reason.NOT_SUPPORTED)
+        if rule.exists is True:
+            login.step("exists", "always")
+            return model.rejected(Reason.USER_EXISTS)
+        # Those of `check` too: `exists` may name fewer, and a stranger who registers the name of a
+        # user of theirs would be let in as that user.
+        known = rule.exists or ()
+        everybody = (*known, *(named for named in rule.check if named not in known))
+        refusal = await self._unless_there(login, everybody, Reason.USER_EXISTS)
+        if refusal is not None:
+            return refusal
+        for named in rule.check:
+            if isinstance(named.checker, Registry):
+                making = named.checker.register(_jid(login), password, login.trace)
+                outcome = await self._ask(login, named, making)
+                if outcome.verdict is not Verdict.NOT_APPLICABLE:
+                    return outcome
+        return model.rejected(Reason.NOT_SUPPORTED)
+
+    async def _unless_there(
+        self, login: Login, checkers: Iterable[NamedChecker], reason: Reason
+    ) -> Outcome | None:
+        """None where none of them has the user; REJECTED for `reason` where the first that has an
+        answer has him, UNAVAILABLE where it cannot tell.
+
+        A user who is refused, as one whose account is disabled, is there all the same.
+        """
+        trace = login.trace or Trace()  # with one, nobody answers from what is kept
+        for named in checkers:
+            asking = named.checker.user_exists(_jid(login), trace)
+            outcome = await self._ask(login, named, asking)
+            if outcome.verdict is Verdict.UNAVAILABLE:
+                return outcome
+            refused = outcome.verdict is Verdict.REJECTED
+            if outcome.verdict is Verdict.ACCEPTED or (
+                refused and outcome.reason is not Reason.USER_UNKNOWN
+            ):
+                return model.rejected(reason)
+        return None
+
+    def _admit(
+        self, login: Login, user: bytes, domain: bytes, wrong: Reason | None = None
+    ) -> Domain | Outcome:
+        """Prepare both names, and find who is asked; an Outcome where that ends it, or where
+        something is `wrong` with the password."""
         host = self._spelled.get(domain)
         if host is None:
             try:
@@ -201,7 +306,7 @@ class Authenticator:
             return model.rejected(Reason.USER_MALFORMED)
         if login.trace is not None:
             login.step("user", f"prepared as {login.jid}")
-        return rule
+        return rule if wrong is None else model.rejected(wrong)
 
     async def _ask(self, login: Login, named: NamedChecker, asking: Awaitable[Outcome]) -> Outcome:
         login.checker = named.name
@@ -308,6 +413,16 @@ def impossible(password: Secret) -> Reason | None:
     if not octets.strip() or (not octets.isascii() and _leaves_nothing(octets)):
         return Reason.PASSWORD_BLANK
     return Reason.PASSWORD_HAS_NUL if b"\0" in octets else None
+
+
+def unusable(password: Secret) -> Reason | None:
+    """Why this can be nobody's new password. Prosody sets the octets that were typed and logs in
+    with their SASLprep form, which not all have; ejabberd logs in with what was typed. Where the
+    two differ, the user would be told that it is done, and locked out."""
+    reason = impossible(password)
+    if reason is None and not password_hash.is_prepared(password.reveal()):
+        return Reason.PASSWORD_UNACCEPTABLE
+    return reason
 
 
 def _leaves_nothing(octets: bytes) -> bool:

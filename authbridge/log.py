@@ -20,7 +20,7 @@ from twisted.logger import ILogObserver, Logger, LogLevel, formatEvent
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from authbridge.model import Outcome, Verdict
+from authbridge.model import Outcome, Reason, Verdict
 from authbridge.settings import Table
 
 Write = Callable[[str], object]
@@ -95,6 +95,9 @@ class Stamp:
         return f"{self._text}.{int((seconds - whole) * 1000):03d}Z"
 
 
+_CHANGES = (Reason.PASSWORD_CHANGED, Reason.USER_REGISTERED)
+
+
 class LoginLog:
     """One line for each login: request id, front end, jid, checker, verdict, reason, ms."""
 
@@ -107,8 +110,12 @@ class LoginLog:
         self._stamp = Stamp()
 
     def wants(self, outcome: Outcome) -> bool:
-        """Whether a login with this outcome gets a line."""
-        return not self._only_refused or outcome.verdict is not Verdict.ACCEPTED
+        """Whether a login with this outcome gets a line. A change always does."""
+        return (
+            not self._only_refused
+            or outcome.verdict is not Verdict.ACCEPTED
+            or outcome.reason in _CHANGES
+        )
 
     def line(
         self,

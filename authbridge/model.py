@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass, field
-from typing import NoReturn, Protocol
+from typing import NoReturn, Protocol, runtime_checkable
 
 from authbridge.secret import Secret
 
@@ -26,18 +26,18 @@ class JID:
 
 
 class Verdict(enum.Enum):
-    """What an authority says of a login, or of a user's existence."""
+    """What an authority says of a login, of a user's existence, or of a change."""
 
     ACCEPTED = "accepted"
-    """The password is right; the user exists."""
+    """The password is right; the user exists; the change is made."""
     REJECTED = "rejected"
     """A definite no that nobody else may overrule."""
     UNKNOWN_USER = "unknown_user"
     """This authority does not know the user; another may."""
     NOT_APPLICABLE = "not_applicable"
-    """This authority does not judge credentials of this kind."""
+    """This authority does not judge credentials of this kind, or changes nothing."""
     UNAVAILABLE = "unavailable"
-    """It cannot tell now. Never to be shown as a wrong password."""
+    """It cannot tell now. Never to be shown as a wrong password; a change may have been made."""
 
     def __bool__(self) -> NoReturn:
         raise TypeError("a Verdict is compared, never tested for truth")
@@ -61,6 +61,14 @@ class Reason(enum.Enum):
     ACCOUNT_EXPIRED = "account_expired"
     PASSWORD_EXPIRED = "password_expired"
     PASSWORD_MUST_CHANGE = "password_must_change"
+    ACCOUNT_DISABLED = "account_disabled"
+    LOGON_HOURS = "logon_hours"
+    LOGON_WORKSTATION = "logon_workstation"
+    LOGON_REFUSED = "logon_refused"
+    SERVICE_ACCOUNT = "service_account"
+    PASSWORD_CHANGED = "password_changed"
+    USER_REGISTERED = "user_registered"
+    PASSWORD_UNACCEPTABLE = "password_unacceptable"
     DOMAIN_UNKNOWN = "domain_unknown"
     NO_CHECKER = "no_checker"
     CALLER_UNKNOWN = "caller_unknown"
@@ -100,6 +108,14 @@ _WORDS = {
     Reason.ACCOUNT_EXPIRED: "the account has expired",
     Reason.PASSWORD_EXPIRED: "the password has expired",
     Reason.PASSWORD_MUST_CHANGE: "the password has to be changed before it can be used",
+    Reason.ACCOUNT_DISABLED: "the account is disabled",
+    Reason.LOGON_HOURS: "the user may not log in at this hour",
+    Reason.LOGON_WORKSTATION: "the user may log in at some workstations alone, not at this one",
+    Reason.LOGON_REFUSED: "the directory refuses this user for a reason that has no name here",
+    Reason.SERVICE_ACCOUNT: "this is bind_dn, which searches and is nobody's to log in with",
+    Reason.PASSWORD_CHANGED: "the password was changed",
+    Reason.USER_REGISTERED: "the user was registered",
+    Reason.PASSWORD_UNACCEPTABLE: "the new password breaks the directory's rules, or has two forms",
     Reason.DOMAIN_UNKNOWN: 'no [domains."…"] of the configuration serves this domain',
     Reason.NO_CHECKER: "no checker judges credentials of this kind",
     Reason.CALLER_UNKNOWN: "the calling program's credentials are wrong or missing",
@@ -131,6 +147,8 @@ PASSWORD_MATCHES = Outcome(Verdict.ACCEPTED, Reason.PASSWORD_MATCHES)
 PASSWORD_MISMATCH = Outcome(Verdict.REJECTED, Reason.PASSWORD_MISMATCH)
 USER_EXISTS = Outcome(Verdict.ACCEPTED, Reason.USER_EXISTS)
 USER_UNKNOWN = Outcome(Verdict.UNKNOWN_USER, Reason.USER_UNKNOWN)
+PASSWORD_CHANGED = Outcome(Verdict.ACCEPTED, Reason.PASSWORD_CHANGED)
+USER_REGISTERED = Outcome(Verdict.ACCEPTED, Reason.USER_REGISTERED)
 
 
 def rejected(reason: Reason) -> Outcome:
@@ -166,5 +184,34 @@ class Checker(Protocol):
         ...
 
     async def user_exists(self, jid: JID, trace: Trace | None) -> Outcome:
-        """ACCEPTED where there is such a user, REJECTED or UNKNOWN_USER where there is none."""
+        """ACCEPTED where there is such a user, REJECTED or UNKNOWN_USER where there is none. An
+        answer may be one that was kept, but not where there is a trace."""
+        ...
+
+
+@runtime_checkable
+class Registry(Protocol):
+    """A checker that can also change what it knows: passwords, and who there is.
+
+    The rules are those of `Checker`; the password is neither blank nor holds NUL. A change is made
+    as a whole or not at all, and is not repeated: whoever is cancelled, or loses the authority's
+    answer, does not know whether it was.
+    """
+
+    async def set_password(self, jid: JID, password: Secret, trace: Trace | None) -> Outcome:
+        """Give the user another password.
+
+        ACCEPTED: it is the password from now on. REJECTED: it is not, as for
+        PASSWORD_UNACCEPTABLE or ACCOUNT_DISABLED. UNKNOWN_USER: the user may be somebody else's.
+        NOT_APPLICABLE: no password is changed here. UNAVAILABLE: it may have been changed.
+        """
+        ...
+
+    async def register(self, jid: JID, password: Secret, trace: Trace | None) -> Outcome:
+        """Make a user who was not there.
+
+        ACCEPTED: there is one from now on, with this password. REJECTED: there is none of our
+        making, as for USER_EXISTS or PASSWORD_UNACCEPTABLE. NOT_APPLICABLE: nobody is registered
+        here. UNAVAILABLE: the user may have been made.
+        """
         ...

@@ -93,6 +93,18 @@ def prepare(password: bytes) -> bytes:
     return prepared.encode() or password
 
 
+def is_prepared(password: bytes) -> bool:
+    """Whether SASLprep takes this password and leaves it as it is, so that a server that prepares
+    passwords hands over the same as one that does not."""
+    if len(password) > LONGEST_PREPARED:
+        return False
+    try:
+        prepared: str = _SASLPREP.prepare(password.decode())
+    except UnicodeError:
+        return False
+    return prepared.encode() == password
+
+
 def read_cost(phc: str) -> Cost | None:
     """The cost of a PHC string; None where it is not one that `verify` takes."""
     match = _PHC.fullmatch(phc)

@@ -9,6 +9,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 
+from authbridge import model
 from authbridge.authenticator import Authenticator, Domain, NamedChecker
 from authbridge.log import LoginLog, LogSettings
 from authbridge.model import JID, Checker, Outcome, Trace
@@ -64,10 +65,51 @@ class ScriptedChecker:
         return await turn
 
 
+class ScriptedRegistry(ScriptedChecker):
+    """One that can be written to: changes get `answer`, and who asks for a user gets `exists`."""
+
+    def __init__(
+        self,
+        answer: Outcome | Exception | Deferred[Outcome],
+        exists: Outcome | Exception = model.USER_UNKNOWN,
+    ) -> None:
+        super().__init__(answer)
+        self.exists = exists
+
+    async def user_exists(self, jid: JID, trace: Trace | None) -> Outcome:
+        self.asked.append(("user_exists", str(jid), None))
+        if isinstance(self.exists, Exception):
+            raise self.exists
+        return self.exists
+
+    async def set_password(self, jid: JID, password: Secret, trace: Trace | None) -> Outcome:
+        self.asked.append(("set_password", str(jid), password.reveal()))
+        return await self._answer(trace)
+
+    async def register(self, jid: JID, password: Secret, trace: Trace | None) -> Outcome:
+        self.asked.append(("register", str(jid), password.reveal()))
+        return await self._answer(trace)
+
+    @property
+    def written(self) -> list[str]:
+        """The changes it was asked for."""
+        return [operation for operation, _, _ in self.asked if operation != "user_exists"]
+
+
+C = TypeVar("C", bound=ScriptedChecker)
+
+
 def silent_checker() -> ScriptedChecker:
     """A checker that never answers, but can be cancelled."""
-    checker = ScriptedChecker(Deferred())
+    return _silenced(ScriptedChecker(model.USER_UNKNOWN))
 
+
+def silent_registry() -> ScriptedRegistry:
+    """One that knows who there is, and never tells whether a change is made."""
+    return _silenced(ScriptedRegistry(model.USER_UNKNOWN))
+
+
+def _silenced(checker: C) -> C:
     def cancelled(deferred: Deferred[Outcome]) -> None:
         checker.cancelled = True
 
@@ -110,3 +152,17 @@ class House:
 
     def exists(self, user: str = "alice", trace: Trace | None = None) -> Deferred[Outcome]:
         return self.authenticator.user_exists("test", user.encode(), b"example.org", 8.0, trace)
+
+    def change(
+        self, user: str = "alice", password: str = "new", trace: Trace | None = None
+    ) -> Deferred[Outcome]:
+        return self.authenticator.set_password(
+            "test", user.encode(), b"example.org", Secret(password.encode()), 8.0, trace
+        )
+
+    def register(
+        self, user: str = "alice", password: str = "new", trace: Trace | None = None
+    ) -> Deferred[Outcome]:
+        return self.authenticator.register(
+            "test", user.encode(), b"example.org", Secret(password.encode()), 8.0, trace
+        )

@@ -269,12 +269,12 @@ def test_refused_alone_are_logged_where_that_is_asked_for():
 def test_what_nobody_is_asked_is_refused_with_a_line():
     house = House(checker := ScriptedChecker(YES))
     outcome = house.authenticator.refuse(
-        "test", "set_password", b"alice", b"example.org", Reason.NOT_SUPPORTED
+        "test", "remove_user", b"alice", b"example.org", Reason.NOT_SUPPORTED
     )
     assert outcome == model.rejected(Reason.NOT_SUPPORTED)
     house.authenticator.turn_away("test", "-", Reason.REQUEST_MALFORMED)
     assert checker.asked == []
-    assert "operation=set_password jid=alice@example.org" in house.lines[0]
+    assert "operation=remove_user jid=alice@example.org" in house.lines[0]
     assert "operation=- jid=- checker=- verdict=rejected reason=request_malformed" in house.lines[1]
 
 

@@ -21,6 +21,7 @@ from authbridge.log import (
     describe_type,
     to_twisted,
 )
+from authbridge.model import Reason
 from authbridge.settings import Mistakes, Table
 
 JSON = LogSettings(json=True)
@@ -134,6 +135,18 @@ def test_a_line_can_go_to_twisteds_own_log():
     to_twisted(Logger("here", observer=events.append))("a {b}")
     assert events[0]["line"] == "a {b}"
     assert log.describe(events[0])[0] == "a {b}"
+
+
+@pytest.mark.parametrize("logins", ["all", "refused"])
+def test_a_change_has_its_line_whoever_wants_to_read_of_logins(logins):
+    """Somebody else's password may have been changed."""
+    login_log = LoginLog(LogSettings(logins=logins), lambda _: None, lambda: 0.0)
+    for done in (model.PASSWORD_CHANGED, model.USER_REGISTERED):
+        assert login_log.wants(done)
+    for refused in (model.PASSWORD_MISMATCH, model.unavailable(Reason.OVERLOADED)):
+        assert login_log.wants(refused)
+    for login in (model.PASSWORD_MATCHES, model.USER_EXISTS):
+        assert login_log.wants(login) is (logins == "all")
 
 
 def test_the_settings_are_read(tmp_path):

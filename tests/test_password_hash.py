@@ -63,6 +63,24 @@ def test_preparing_never_fails_never_empties_and_is_stable(octets):
     assert password_hash.prepare(prepared) == prepared
 
 
+@given(st.one_of(st.text().map(str.encode), st.binary()))
+def test_what_is_prepared_already_is_left_as_it_is(octets):
+    if password_hash.is_prepared(octets):
+        assert password_hash.prepare(octets) == octets
+
+
+@pytest.mark.parametrize("password", ["", "wonderland", "pässwörd ✓ 密码", "x" * 1023])
+def test_what_saslprep_leaves_as_it_is_is_prepared(password):
+    assert password_hash.is_prepared(password.encode())
+
+
+@pytest.mark.parametrize(
+    "octets", [b"\xff", b"a\tb", b"\0", "½".encode(), "\u00ad".encode(), b"x" * 1024]
+)
+def test_what_saslprep_changes_or_refuses_is_not_prepared(octets):
+    assert not password_hash.is_prepared(octets)
+
+
 def test_a_long_password_is_not_prepared():
     """Its normal form would take a second, in which nobody else is served; ten seconds at twice
     the length."""

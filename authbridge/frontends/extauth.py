@@ -38,9 +38,7 @@ MOST_UNANSWERED = 256
 READ_SIZE = 65536
 """Octets that are read at once."""
 
-_WRITES = {
-    "setpass": "set_password",
-    "tryregister": "register",
+_REFUSED = {
     "removeuser": "remove_user",
     "removeuser3": "remove_user",
     "certauth": "check_certificate",
@@ -116,40 +114,50 @@ class ExtauthFrontEnd:
         except Malformed:
             self._authenticator.turn_away(self.NAME, "-", Reason.REQUEST_MALFORMED)
             return answered(extauth.refusal(frame))
-        if request.verb in _WRITES:
-            self._authenticator.refuse(
-                self.NAME, _WRITES[request.verb], request.user, request.domain, Reason.NOT_SUPPORTED
-            )
-            return answered(extauth.refusal(frame))
-        if request.verb == "auth":
+        verb, user, domain = request.verb, request.user, request.domain
+        refused = FALSE
+        if verb == "auth":
             outcome = self._authenticator.check_password(
-                self.NAME, request.user, request.domain, Secret(request.password), self._deadline
+                self.NAME, user, domain, Secret(request.password), self._deadline
             )
             outage = self._terms.auth
-        else:
-            outcome = self._authenticator.user_exists(
-                self.NAME, request.user, request.domain, self._deadline
-            )
+        elif verb == "isuser":
+            outcome = self._authenticator.user_exists(self.NAME, user, domain, self._deadline)
             outage = self._terms.isuser
-        outcome.addCallback(_deliver, outage, answered)
+        elif verb in _REFUSED:
+            self._authenticator.refuse(
+                self.NAME, _REFUSED[verb], user, domain, Reason.NOT_SUPPORTED
+            )
+            return answered(extauth.refusal(frame))
+        else:
+            change = (
+                self._authenticator.set_password
+                if verb == "setpass"
+                else self._authenticator.register
+            )
+            outcome = change(self.NAME, user, domain, Secret(request.password), self._deadline)
+            refused, outage = extauth.refusal(frame), ERROR
+        outcome.addCallback(_deliver, outage, refused, answered)
 
     def outage(self, frame: bytes) -> bytes:
         """The answer to a request that there is no time left for."""
         return self._terms.outage(frame)
 
 
-def _deliver(outcome: Outcome, outage: bytes, answered: Callable[[bytes], None]) -> None:
+def _deliver(
+    outcome: Outcome, outage: bytes, refused: bytes, answered: Callable[[bytes], None]
+) -> None:
     try:
-        answered(answer_of(outcome, outage))
+        answered(answer_of(outcome, outage, refused))
     except Exception:  # noqa: BLE001 - a fault in writing it; the login has had its verdict
         log.failure("an answer was not delivered")
 
 
-def answer_of(outcome: Outcome, outage: bytes) -> bytes:
+def answer_of(outcome: Outcome, outage: bytes, refused: bytes = FALSE) -> bytes:
     """The four octets for an outcome; `outage` is what an UNAVAILABLE one answers."""
     if outcome.verdict is Verdict.ACCEPTED:
         return TRUE
-    return outage if outcome.verdict is Verdict.UNAVAILABLE else FALSE
+    return outage if outcome.verdict is Verdict.UNAVAILABLE else refused
 
 
 class ConnectorLine(Protocol):

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from http import HTTPStatus
 from io import BytesIO
 from typing import Any
@@ -76,6 +77,8 @@ class Answer:
 
 YES = Answer(200, httpauth.TRUE)
 NO = Answer(200, httpauth.FALSE)
+CREATED = Answer(201, httpauth.TRUE)
+TAKEN = Answer(409, b"there is such a user already")
 CANNOT_TELL = Answer(503, b"unavailable", ((b"Retry-After", RETRY_AFTER),))
 WHO = Answer(401, b"credentials?", ((b"WWW-Authenticate", b'Basic realm="authbridge"'),))
 FORBIDDEN = Answer(403, b"this client may not ask that: see its `may` and `domains`")
@@ -91,6 +94,20 @@ def answer_of(outcome: Outcome) -> Answer:
     if outcome.verdict is Verdict.ACCEPTED:
         return YES
     return CANNOT_TELL if outcome.verdict is Verdict.UNAVAILABLE else NO
+
+
+def answer_of_change(outcome: Outcome, done: Answer) -> Answer:
+    """What a caller is told of a change. Never a 2xx for one that was not made: the callers look
+    at the status alone."""
+    if outcome.verdict is Verdict.ACCEPTED:
+        return done
+    if outcome.verdict is Verdict.UNAVAILABLE:
+        return CANNOT_TELL
+    if outcome.reason is Reason.NOT_SUPPORTED:
+        return NOT_DONE
+    if outcome.reason is Reason.USER_EXISTS:
+        return TAKEN
+    return Answer(403, f"{outcome.reason.value}: {outcome.reason.words}".encode())
 
 
 def encode(answer: Answer, *, body: bool, persistent: bool) -> bytes:
@@ -179,22 +196,32 @@ class HttpFrontEnd:
             query = call.body
         elif call.method != b"GET" or verb in httpauth.WRITES:
             return None
-        return httpauth.parse(query, password=verb == "check_password")
+        parameters = httpauth.parse(query, password=verb in httpauth.WITH_PASSWORD)
+        if verb in httpauth.WRITES:
+            httpauth.refuse_derived(parameters)
+        return parameters
 
     def _ask(self, call: Call, verb: str, parameters: httpauth.Parameters) -> None:
         user, server = parameters.user, parameters.server
         deadline = self._settings.deadline
-        if verb in httpauth.WRITES:
+        if verb == "remove_user":
             self._authenticator.refuse(self.NAME, verb, user, server, Reason.NOT_SUPPORTED)
             return call.answer(NOT_DONE)
-        if verb == "check_password":
-            password = Secret(parameters.password or b"")
+        judged: Callable[[Outcome], Answer] = answer_of
+        password = Secret(parameters.password or b"")
+        if verb == "user_exists":
+            outcome = self._authenticator.user_exists(self.NAME, user, server, deadline)
+        elif verb == "check_password":
             outcome = self._authenticator.check_password(
                 self.NAME, user, server, password, deadline
             )
+        elif verb == "set_password":
+            outcome = self._authenticator.set_password(self.NAME, user, server, password, deadline)
+            judged = partial(answer_of_change, done=YES)
         else:
-            outcome = self._authenticator.user_exists(self.NAME, user, server, deadline)
-        outcome.addCallback(lambda outcome: call.answer(answer_of(outcome)))
+            outcome = self._authenticator.register(self.NAME, user, server, password, deadline)
+            judged = partial(answer_of_change, done=CREATED)
+        outcome.addCallback(lambda outcome: call.answer(judged(outcome)))
         outcome.addErrback(call.fail)
 
 

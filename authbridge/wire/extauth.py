@@ -142,7 +142,10 @@ class Hello:
         verb = frame.partition(b":")[0]
         if verb == b"auth":
             return self.auth
-        return self.isuser if verb == b"isuser" else refusal(frame)
+        if verb == b"isuser":
+            return self.isuser
+        # ERROR is told as a failure of the server, FALSE as something that is not allowed.
+        return ERROR if verb == b"tryregister" else refusal(frame)
 
     def encode(self) -> bytes:
         """The octets of the message."""

@@ -6,7 +6,8 @@
 Names and passwords are octets; the encoding is application/x-www-form-urlencoded, whose "+" is a
 space. A repeated or unknown parameter is refused: readers that take the first and readers that
 take the last value would see two different logins. The callers accept a login on the status 200
-and a body of exactly "true" (Prosody mod_auth_http.lua; MongooseIM ejabberd_auth_http.erl).
+and a body of exactly "true", a registration on 201, another change on 200, 201 or 204 whatever the
+body (Prosody mod_auth_http.lua; MongooseIM ejabberd_auth_http.erl).
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ FALSE = b"false"
 
 # What each verb takes. Callers of the MongooseIM family send "pass" always, empty where unused.
 _PARAMETERS = frozenset({b"user", b"server", b"pass"})
+WITH_PASSWORD = frozenset({"check_password", "register", "set_password"})
 READS = frozenset({"check_password", "user_exists"})
 WRITES = frozenset({"register", "set_password", "remove_user"})
 UNSUPPORTED = frozenset({"get_password", "get_certs"})
@@ -65,6 +67,13 @@ def parse(form: bytes, *, password: bool) -> Parameters:
     if password and b"pass" not in found:
         raise BadRequest("pass is missing")
     return Parameters(found[b"user"], found[b"server"], found.get(b"pass"))
+
+
+def refuse_derived(parameters: Parameters) -> None:
+    """Raise BadRequest where the password to be set is a form of it that MongooseIM and
+    ejabberd-contrib derive for SCRAM: as a password it would lock the user out."""
+    if (parameters.password or b"").startswith((b"==SCRAM==,", b"==MULTI_SCRAM==,")):
+        raise BadRequest("pass is made for SCRAM; the caller's password format should be plain")
 
 
 def decode(text: bytes) -> bytes:

@@ -21,11 +21,11 @@ from authbridge.frontends.extauth import (
     ExtauthFrontEnd,
     ExtauthSettings,
 )
-from authbridge.model import Reason
+from authbridge.model import Reason, Verdict
 from authbridge.settings import Mistakes, Table
 from authbridge.wire import extauth
 from authbridge.wire.extauth import ERROR, FALSE, TRUE
-from tests.doubles import House, ScriptedChecker, silent_checker
+from tests.doubles import House, ScriptedChecker, ScriptedRegistry, silent_checker, silent_registry
 
 ME = pwd.getpwuid(os.geteuid()).pw_name
 DOWN = model.unavailable(Reason.SOURCE_UNREADABLE)
@@ -85,10 +85,79 @@ def test_what_is_not_done_is_refused_and_logged(frame, answer):
     assert "verdict=rejected" in house.lines[0]
 
 
+@pytest.mark.parametrize(
+    ("outcome", "setpass", "tryregister"),
+    [
+        (model.PASSWORD_CHANGED, TRUE, TRUE),
+        (model.rejected(Reason.PASSWORD_UNACCEPTABLE), ERROR, FALSE),
+        (model.rejected(Reason.USER_EXISTS), ERROR, FALSE),
+        (model.USER_UNKNOWN, ERROR, FALSE),
+        (model.Outcome(Verdict.NOT_APPLICABLE, Reason.NOT_SUPPORTED), ERROR, FALSE),
+        (DOWN, ERROR, ERROR),
+    ],
+)
+def test_a_change_that_is_not_made_is_never_reported_as_made(outcome, setpass, tryregister):
+    """ejabberd takes a false to setpass for done."""
+    registry = ScriptedRegistry(outcome)
+    assert ask(registry, b"setpass:alice:example.org:new:pass") == [setpass]
+    assert ask(registry, b"tryregister:alice:example.org:new:pass") == [tryregister]
+    assert registry.asked == [
+        ("set_password", "alice@example.org", b"new:pass"),
+        ("user_exists", "alice@example.org", None),
+        ("register", "alice@example.org", b"new:pass"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("frame", "answer"),
+    [(b"setpass:a:example.org:x", ERROR), (b"tryregister:a:example.org:x", ERROR)],
+)
+def test_a_change_that_nobody_answers_is_refused_in_time(frame, answer):
+    house = House(silent_registry())
+    answers = ask(None, frame, house)
+    house.clock.advance(7.4)
+    assert answers == []
+    house.clock.advance(0.2)
+    assert answers == [answer]
+    assert "verdict=unavailable reason=deadline_passed" in house.lines[0]
+
+
+def test_a_user_is_not_removed_and_no_certificate_judged():
+    registry = ScriptedRegistry(model.PASSWORD_CHANGED, model.USER_EXISTS)
+    for frame in (
+        b"removeuser:a:example.org",
+        b"removeuser3:a:example.org:x",
+        b"certauth:a:example.org:x",
+    ):
+        house = House(registry)
+        assert ask(registry, frame, house) == [FALSE]
+        assert "reason=not_supported" in house.lines[0]
+    assert registry.asked == []
+
+
 def test_the_password_reaches_the_checker_octet_by_octet():
     checker = ScriptedChecker(model.PASSWORD_MATCHES)
     ask(checker, b"auth:alice:example.org:a:b\n\xff\xfe:")
     assert checker.asked == [("check_password", "alice@example.org", b"a:b\n\xff\xfe:")]
+
+
+@pytest.mark.parametrize("late", [False, True])
+def test_an_answer_that_cannot_be_written_is_logged_and_harms_nobody(events, late):
+    def broken(_):
+        raise RuntimeError("wonderland")
+
+    waiting = Deferred()
+    house = House(ScriptedChecker(waiting if late else model.PASSWORD_MATCHES))
+    front_end = ExtauthFrontEnd(house.authenticator, settings())
+    front_end.ask(b"auth:alice:example.org:x", broken)
+    if late:
+        waiting.callback(model.PASSWORD_MATCHES)
+    (told,) = [event for event in events if "log_failure" in event]
+    assert told["log_format"] == "an answer was not delivered"
+    assert "verdict=accepted" in house.lines[0]
+    answers = []
+    front_end.ask(b"auth:bob:example.org:x", answers.append)
+    assert answers == [TRUE]
 
 
 def test_the_daemon_gives_up_before_the_connector_does():

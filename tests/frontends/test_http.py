@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from dataclasses import replace
 from urllib.parse import urlencode
 
 import pytest
@@ -22,10 +23,10 @@ from authbridge.frontends.http import (
     HttpFrontEnd,
     HttpSettings,
 )
-from authbridge.model import Reason
+from authbridge.model import Reason, Verdict
 from authbridge.secret import Secret
 from authbridge.settings import Mistakes, Table
-from tests.doubles import House, ScriptedChecker, silent_checker
+from tests.doubles import House, ScriptedChecker, ScriptedRegistry, silent_checker, silent_registry
 
 SECRET = b"Authorization: Basic " + base64.b64encode(b"prosody:through-the-glass") + b"\r\n"
 CLIENT = Client(
@@ -34,6 +35,7 @@ CLIENT = Client(
     frozenset({"check_password", "user_exists", "set_password"}),
     frozenset({"example.org"}),
 )
+WRITER = replace(CLIENT, may=frozenset({"set_password", "register", "remove_user"}))
 LOGIN = {"user": "alice", "server": "example.org", "pass": "wonderland"}
 
 
@@ -49,11 +51,11 @@ class HalfClosing(StringTransport):
 class Server:
     """A front end on a transport in memory."""
 
-    def __init__(self, checker, anonymous=False):
+    def __init__(self, checker, anonymous=False, client=CLIENT):
         self.house = House(checker)
         self.clock = Clock()
         front_end = HttpFrontEnd(
-            self.house.authenticator, HttpSettings(anonymous, 8.0), {"prosody": CLIENT}
+            self.house.authenticator, HttpSettings(anonymous, 8.0), {"prosody": client}
         )
         self.factory = HttpFactory(front_end, self.clock, 2)
         self.connect()
@@ -96,6 +98,18 @@ def post(path, parameters=LOGIN, headers=SECRET, content=b"application/x-www-for
         len(body),
         body,
     )
+
+
+def test_a_fault_behind_the_answer_is_logged_and_not_answered_again(server, events, monkeypatch):
+    def broken(call):
+        raise RuntimeError("wonderland")
+
+    call = server.factory.buildProtocol(None).requestFactory
+    monkeypatch.setattr(call, "finish", broken)
+    server.send(get("/auth/check_password"))
+    assert server.transport.value().count(b"HTTP/1.1 ") == 1
+    (told,) = [event for event in events if "log_failure" in event]
+    assert told["log_format"] == "an HTTP call failed"
 
 
 def without(name):
@@ -223,6 +237,118 @@ def test_a_write_that_a_client_may_ask_is_501_as_nobody_can_do_it(server):
     assert server.answer()[0] == 501
     assert "operation=set_password" in server.house.lines[0]
     assert "reason=not_supported" in server.house.lines[0]
+
+
+def test_a_registration_that_nobody_can_make_is_501():
+    server = Server(ScriptedChecker(model.PASSWORD_MATCHES), client=WRITER)
+    server.send(post("/auth/register"))
+    assert server.answer()[0] == 501
+
+
+@pytest.mark.parametrize(("verb", "status"), [("set_password", 200), ("register", 201)])
+def test_a_change_that_is_made_has_the_status_of_its_verb(verb, status):
+    registry = ScriptedRegistry(model.PASSWORD_CHANGED)
+    server = Server(registry, client=WRITER)
+    server.send(post(f"/auth/{verb}", {**LOGIN, "pass": "pä ss&1"}))
+    assert server.answer()[::2] == (status, b"true")
+    assert registry.asked[-1] == (verb, "alice@example.org", "pä ss&1".encode())
+    assert f"operation={verb} jid=alice@example.org checker=c0 verdict=acc" in server.house.lines[0]
+
+
+@pytest.mark.parametrize("verb", ["set_password", "register"])
+@pytest.mark.parametrize(
+    ("outcome", "status"),
+    [
+        (model.rejected(Reason.PASSWORD_UNACCEPTABLE), 403),
+        (model.rejected(Reason.ACCOUNT_DISABLED), 403),
+        (model.rejected(Reason.NOT_SUPPORTED), 501),
+        (model.Outcome(Verdict.NOT_APPLICABLE, Reason.NOT_SUPPORTED), 501),
+        (model.unavailable(Reason.DIRECTORY_SILENT), 503),
+    ],
+)
+def test_a_change_that_is_not_made_is_never_a_2xx(verb, outcome, status):
+    """Prosody and MongooseIM take any of 200, 201 and 204 for done, whatever the body."""
+    server = Server(ScriptedRegistry(outcome), client=WRITER)
+    server.send(post(f"/auth/{verb}"))
+    answered, headers, body = server.answer()
+    assert answered == status
+    assert body not in (b"true", b"false", b"")
+    assert b"wonderland" not in body
+    assert headers.get("Retry-After") == ("5" if status == 503 else None)
+    if status == 403:
+        assert body.decode() == f"{outcome.reason.value}: {outcome.reason.words}"
+        assert headers["Content-Type"] == "text/plain; charset=utf-8"
+
+
+def test_a_change_for_an_unknown_user_or_of_a_blank_password_is_403():
+    server = Server(ScriptedRegistry(model.USER_UNKNOWN), client=WRITER)
+    server.send(post("/auth/set_password"))
+    assert server.answer()[0] == 403
+    for verb in ("set_password", "register"):
+        server.send(post(f"/auth/{verb}", {**LOGIN, "pass": ""}))
+        status, _, body = server.answer()
+        assert (status, body[:15]) == (403, b"password_blank:")
+
+
+def test_a_registration_of_a_user_who_is_there_is_409():
+    registry = ScriptedRegistry(model.USER_REGISTERED, exists=model.USER_EXISTS)
+    server = Server(registry, client=WRITER)
+    server.send(post("/auth/register"))
+    assert server.answer()[0] == 409
+    assert registry.written == []
+
+
+@pytest.mark.parametrize("verb", ["set_password", "register"])
+def test_a_change_without_a_password_is_400(verb):
+    server = Server(registry := ScriptedRegistry(model.PASSWORD_CHANGED), client=WRITER)
+    server.send(post(f"/auth/{verb}", without("pass")))
+    assert server.answer()[0] == 400
+    assert registry.asked == []
+
+
+@pytest.mark.parametrize("verb", ["set_password", "register"])
+@pytest.mark.parametrize("derived", ["==SCRAM==,a,b,c,4096", "==MULTI_SCRAM==,4096,x"])
+def test_what_is_derived_from_a_password_is_not_set_as_one(verb, derived):
+    server = Server(registry := ScriptedRegistry(model.PASSWORD_CHANGED), client=WRITER)
+    server.send(post(f"/auth/{verb}", {**LOGIN, "pass": derived}))
+    status, _, body = server.answer()
+    assert status == 400
+    assert b"SCRAM" in body
+    assert registry.asked == []
+
+
+@pytest.mark.parametrize("verb", ["set_password", "register"])
+def test_a_change_that_nobody_answers_is_503_at_the_deadline(verb):
+    server = Server(silent_registry(), client=WRITER)
+    server.send(post(f"/auth/{verb}"))
+    assert server.transport.value() == b""
+    server.house.clock.advance(8)
+    assert server.answer()[0] == 503
+
+
+@pytest.mark.parametrize("verb", ["set_password", "register"])
+def test_nobody_writes_without_being_named(verb):
+    registry = ScriptedRegistry(model.PASSWORD_CHANGED)
+    anonymous = Server(registry, anonymous=True, client=WRITER)
+    anonymous.send(post(f"/auth/{verb}", headers=b"").replace(b"Host: h", b"Host: localhost"))
+    assert anonymous.answer()[0] == 403
+    nobody = Server(registry, client=WRITER)
+    nobody.send(post(f"/auth/{verb}", headers=b""))
+    assert nobody.answer()[0] == 401
+    reader = Server(registry, client=replace(WRITER, may=frozenset({"check_password"})))
+    reader.send(post(f"/auth/{verb}"))
+    assert reader.answer()[0] == 403
+    elsewhere = Server(registry, client=WRITER)
+    elsewhere.send(post(f"/auth/{verb}", {**LOGIN, "server": "example.net"}))
+    assert elsewhere.answer()[0] == 403
+    assert registry.asked == []
+
+
+def test_nobody_is_removed():
+    server = Server(registry := ScriptedRegistry(model.PASSWORD_CHANGED), client=WRITER)
+    server.send(post("/auth/remove_user", without("pass")))
+    assert server.answer()[0] == 501
+    assert registry.asked == []
 
 
 @pytest.mark.parametrize("verb", ["get_password", "get_certs"])

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import select
+from types import SimpleNamespace
 
 import pytest
 from twisted.internet.defer import Deferred
@@ -12,6 +14,7 @@ from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 
 from authbridge import model
+from authbridge.frontends import stdio
 from authbridge.frontends.extauth import MOST_UNANSWERED, ExtauthFrontEnd, ExtauthSettings
 from authbridge.frontends.stdio import LAST_WORDS, Pipe
 from authbridge.wire.extauth import ERROR, FALSE, TRUE
@@ -130,6 +133,59 @@ def test_it_does_not_wait_longer_than_a_moment_for_them(make):
     one.reactor.advance(LAST_WORDS)
     assert not one.reactor.running
     assert one.answered() == ERROR
+
+
+def test_an_end_that_comes_twice_is_one(make):
+    one = make(ScriptedChecker(model.PASSWORD_MATCHES))
+    one.close(one.requests)
+    one.pipe.doRead()
+    one.reactor.running = True  # stopping, and told once more
+    one.pipe.connectionLost(Failure(ConnectionDone()))
+    assert one.reactor.running
+
+
+def test_a_full_pipe_that_somebody_has_made_impatient_is_waited_for(make, monkeypatch):
+    one = make(ScriptedChecker(model.PASSWORD_MATCHES))
+    (stdout,) = one.fds - {one.pipe.fileno(), one.requests, one.answers}
+    os.set_blocking(stdout, False)
+    fcntl.fcntl(stdout, fcntl.F_SETPIPE_SZ, 4096)
+    os.write(stdout, b"x" * 4096)
+    waits = []
+
+    def wait(readers, writers, broken):
+        waits.append(writers)
+        assert os.read(one.answers, 4096) == b"x" * 4096
+
+    monkeypatch.setattr(stdio, "select", SimpleNamespace(select=wait))
+    one.ask(AUTH)
+    assert one.answered() == TRUE
+    assert waits == [[stdout]]
+
+
+def test_an_end_goes_on_to_wait_for_the_rest_of_the_answers(make):
+    checker = ScriptedChecker(first := Deferred())
+    one = make(checker)
+    one.ask(AUTH)
+    checker.answer = second = Deferred()
+    one.ask(AUTH)
+    one.close(one.requests)
+    one.pipe.doRead()
+    first.callback(model.PASSWORD_MATCHES)
+    assert one.answered() == TRUE
+    assert one.reactor.running
+    second.callback(model.PASSWORD_MISMATCH)
+    assert one.answered() == FALSE
+    assert not one.reactor.running
+
+
+def test_it_ends_once(make):
+    one = make(ScriptedChecker(model.PASSWORD_MATCHES))
+    one.close(one.answers)
+    one.ask(AUTH)
+    assert not one.reactor.running
+    one.reactor.stop = None  # a reactor that is stopped twice raises
+    one.close(one.requests)
+    one.pipe.doRead()
 
 
 def test_it_ends_when_nobody_reads_the_answers(make):

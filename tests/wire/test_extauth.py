@@ -189,7 +189,7 @@ def test_an_outage_is_answered_verb_by_verb():
     assert terms.outage(b"auth:a:b:c") == ERROR
     assert terms.outage(b"isuser:a:b") == TRUE
     assert terms.outage(b"setpass:a:b:c") == ERROR
-    assert terms.outage(b"tryregister:a:b:c") == FALSE
+    assert terms.outage(b"tryregister:a:b:c") == ERROR
     assert terms.outage(b"") == FALSE
 
 

@@ -59,6 +59,21 @@ def test_a_question_about_a_user_takes_a_password_and_needs_none():
     assert httpauth.parse(b"user=a&server=b&pass=", password=False).password == b""
 
 
+@pytest.mark.parametrize("password", [b"==SCRAM==,a,b,c,4096", b"==MULTI_SCRAM==,4096,"])
+def test_what_is_derived_from_a_password_is_none_to_be_set(password):
+    with pytest.raises(BadRequest):
+        httpauth.refuse_derived(httpauth.Parameters(b"a", b"b", password))
+
+
+@pytest.mark.parametrize("password", [None, b"", b"=SCRAM==,", b"x==SCRAM==,", b"==SCRAM=="])
+def test_any_other_password_may_be_set(password):
+    httpauth.refuse_derived(httpauth.Parameters(b"a", b"b", password))
+
+
+def test_every_verb_that_has_a_password_needs_it():
+    assert sorted(httpauth.WITH_PASSWORD) == ["check_password", "register", "set_password"]
+
+
 FIELD = st.one_of(st.text(max_size=20).map(str.encode), st.binary(max_size=20))
 
 
