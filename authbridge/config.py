@@ -19,6 +19,8 @@ from authbridge.settings import ConfigurationError, Mistakes, Table, did_you_mea
 
 DEADLINE = 8.0
 """Seconds; ejabberd gives up after 30, and a login may have waited in its queue before."""
+LEAST_LEFT = 1.5
+"""Seconds that a second server must have, the daemon's head start over the connector included."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +50,7 @@ class DomainSettings:
                     f'{name} binds as the user and cannot tell who exists; give "always" or '
                     '"never", or a checker that can',
                 )
+        _check_registration(table, exists, {name: checkers.get(name) for name in check})
         for setting, names in (("check", check), ("exists", exists)):
             for name in names if isinstance(names, tuple) else ():
                 if name not in checkers:
@@ -57,6 +60,21 @@ class DomainSettings:
             if exists is check:
                 break  # the same names: one mistake is one line
         return cls(check, exists)
+
+
+def _check_registration(
+    table: Table, exists: tuple[str, ...] | bool, chain: Mapping[str, CheckerSettings | None]
+) -> None:
+    registers = any(checker is not None and checker.registers for checker in chain.values())
+    if exists is True or not registers:
+        return  # where everybody exists, nobody is registered
+    for name, checker in chain.items():
+        if checker is not None and not checker.knows_users:
+            table.wrong(
+                "check",
+                f"{name} cannot tell who exists, so that with another checker's new_users a "
+                "stranger could register the name of one of its users",
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,6 +188,8 @@ def _check_whole(root: Table, configuration: Configuration) -> None:
         )
     if configuration.listen_http and not (configuration.clients or configuration.http.anonymous):
         add("clients", "listen.http serves nobody yet; `authbridge client new NAME` makes a client")
+    _check_deadlines(root, configuration)
+    _check_namesakes(root, configuration)
     if ANY_DOMAIN not in configuration.domains:
         for name, client in configuration.clients.items():
             for domain in sorted(client.domains - {ANY_DOMAIN} - configuration.domains.keys()):
@@ -177,3 +197,37 @@ def _check_whole(root: Table, configuration: Configuration) -> None:
                     f"clients.{name}.domains",
                     f'"{domain}" is not served{did_you_mean(domain, configuration.domains)}',
                 )
+
+
+def _check_deadlines(root: Table, configuration: Configuration) -> None:
+    shortest = min(configuration.extauth.deadline, configuration.http.deadline)
+    for name, checker in configuration.checkers.items():
+        if checker.patience and checker.patience + LEAST_LEFT > shortest:
+            root.mistakes.add(
+                f"checkers.{name}.timeout",
+                f"with {checker.patience:g} s for a server, the deadline of {shortest:g} s leaves "
+                f"less than {LEAST_LEFT:g} s to ask another",
+            )
+
+
+def _check_namesakes(root: Table, configuration: Configuration) -> None:
+    """Whoever is registered in one domain may log in wherever the same checker is asked."""
+    for name, domain in configuration.domains.items():
+        if domain.exists is True:
+            continue  # nobody is registered
+        asked = set(domain.check) | set(domain.exists if isinstance(domain.exists, tuple) else ())
+        registering = {
+            checker
+            for checker in domain.check
+            if checker in configuration.checkers and configuration.checkers[checker].registers
+        }
+        for other, elsewhere in configuration.domains.items():
+            unasked = sorted(set(elsewhere.check) - asked)
+            for checker in sorted(registering & set(elsewhere.check)):
+                if unasked:
+                    root.mistakes.add(
+                        f'domains."{name}".check',
+                        f"{checker} registers users here, who may then log in at {other}, where "
+                        f"{' and '.join(unasked)} may have another of the name; ask them here too, "
+                        "or give each domain a checker of its own",
+                    )

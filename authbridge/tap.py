@@ -6,6 +6,7 @@ Listeners → front ends → authenticator → checkers; see ARCHITECTURE.md for
 from __future__ import annotations
 
 import os
+import random
 import resource
 import syslog
 import time
@@ -78,7 +79,7 @@ class House:
 def build(configuration: Configuration, write: Write, reactor: Any) -> House:
     """Wire the checkers and the authenticator. `write` takes the lines of logins."""
     workers = Workers(reactor, threads=os.cpu_count() or 1, most_waiting=HASHES_WAITING)
-    surroundings = Surroundings(reactor=reactor, workers=workers, wall=time.time)
+    surroundings = Surroundings(reactor, workers, time.time, random.random)
     checkers = {
         name: NamedChecker(name, settings.make(surroundings))
         for name, settings in configuration.checkers.items()

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import os
+import random
 import sys
 import time
 from itertools import count
@@ -67,7 +68,7 @@ def make_checker(given: Arguments, operation: str, link: str) -> model.Checker:
     found = kind.read_settings(table)
     mistakes.check()
     workers = Workers(reactor, threads=1, most_waiting=10)
-    return kind.make_checker(found, Surroundings(reactor, workers, time.time))
+    return kind.make_checker(found, Surroundings(reactor, workers, time.time, random.random))
 
 
 class Driver:

@@ -28,11 +28,14 @@ from twisted.internet.ssl import Certificate, optionsForClientTLS, trustRootFrom
 from authbridge.ldap import codec, ppolicy
 from authbridge.ldap.codec import Inbox, Reply, Scope
 from authbridge.ldap.deadlines import Deadlines
+from authbridge.ldap.dialer import Dialer, Direct, Outages
 from authbridge.ldap.directory import Directory as Asked
 from authbridge.ldap.filters import Template
 from authbridge.ldap.names import NameTemplate
 from authbridge.ldap.operations import Bind, Conversation, Search
-from authbridge.ldap.servers import Dialer, Direct, Outages, Server, ServiceAccount
+from authbridge.ldap.presets import PRESETS
+from authbridge.ldap.server import Server
+from authbridge.ldap.service_account import ServiceAccount
 from authbridge.ldap.tls import make_context, read_authorities
 from bench.ldap_ours import Driver, make_checker, secret_file
 from bench.ldap_threads import ATTRIBUTES, Arguments, Command, Request
@@ -221,11 +224,11 @@ async def connection(requests: Requests, link: str) -> Turn:
     deadlines = Deadlines(reactor, 5.0)
     server = Server.parse(given.tls if link == "tls" else given.plain)
     context = make_context(read_authorities(Path(given.certificate_authority)))
-    account = ServiceAccount(given.service_dn, secret_file(given))
+    account = ServiceAccount(given.service_dn, secret_file(given), reactor)
 
     def dialer(who: ServiceAccount | None) -> Dialer:
         safe = context if link == "tls" else None
-        return Dialer((server,), safe, deadlines, Outages(reactor), reactor, who)
+        return Dialer(safe, PRESETS["openldap"], deadlines, Outages(reactor), reactor, who)
 
     searcher, binder = dialer(account), dialer(None)
     searching = [Direct(await searcher.reach(server)) for _ in range(SEARCH_CONNECTIONS)]

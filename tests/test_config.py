@@ -173,6 +173,162 @@ def test_a_checker_with_a_mistake_is_not_said_to_be_missing_from_exists(folder):
     assert len(mistakes(folder, text)) == 1
 
 
+CORP = """
+[checkers.corp]
+kind = "ldap"
+servers = ["ldaps://a.example.org"]
+base = "dc=example,dc=org"
+bind_dn = "cn=service,dc=example,dc=org"
+bind_password_file = "secret"
+writes = true
+new_users = "ou=people,dc=example,dc=org"
+"""
+
+
+def served(folder, checkers, **domains):
+    """A configuration with these checkers and domains, and the mistakes in it."""
+    tables = "".join(f'[domains."{name}"]\n{text}\n' for name, text in domains.items())
+    text = GOOD[: GOOD.index('[domains."example.org"]')] + tables
+    text = text.replace('domains = ["example.org"]', "domains = []")
+    text += GOOD[GOOD.index("[checkers.local]") :] + checkers
+    try:
+        return load(folder, text), []
+    except ConfigurationError as error:
+        return None, list(error.mistakes)
+
+
+# --- deadlines ------------------------------------------------------------------------------------
+
+
+TWO = CORP.replace('org"]', 'org", "ldaps://b.example.org"]')
+BY_DNS = CORP.replace('["ldaps://a.example.org"]', '"srv:example.org"')
+
+
+def timed(folder, checker, deadlines):
+    text = GOOD.replace("[extauth]", f"{deadlines}\n[extauth]")
+    text = text.replace('check = ["local"]\n[dom', 'check = ["corp"]\n[dom')
+    try:
+        load(folder, text + checker)
+    except ConfigurationError as error:
+        return list(error.mistakes)
+    return []
+
+
+@pytest.mark.parametrize(
+    ("deadlines", "fits"),
+    [
+        ("", True),
+        ('[authbridge]\ndeadline = "5.5s"', True),
+        ('[authbridge]\ndeadline = "5.4s"', False),
+        ('[authbridge]\ndeadline = "25s"\n[http]\ndeadline = "5s"', False),
+        ('[authbridge]\ndeadline = "5s"\n[http]\ndeadline = "8s"', False),
+        ('[authbridge]\ndeadline = "5.5s"\n[http]\ndeadline = "8s"', True),
+    ],
+)
+def test_a_deadline_leaves_time_for_a_second_server(folder, deadlines, fits):
+    for several in (TWO, BY_DNS):
+        found = [line.partition(": ")[0] for line in timed(folder, several, deadlines)]
+        assert found == ([] if fits else ["checkers.corp.timeout"])
+    assert timed(folder, CORP, deadlines) == []
+
+
+@pytest.mark.parametrize(("timeout", "fits"), [("6.5s", True), ("6.6s", False), ("25s", False)])
+def test_a_timeout_leaves_time_for_a_second_server(folder, timeout, fits):
+    found = timed(folder, TWO + f'timeout = "{timeout}"\n', "")
+    if fits:
+        assert found == []
+    else:
+        assert found == [
+            f"checkers.corp.timeout: with {timeout[:-1]} s for a server, the deadline of 8 s "
+            "leaves less than 1.5 s to ask another"
+        ]
+    assert timed(folder, CORP + 'timeout = "25s"\n', "") == []
+
+
+# --- registration ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("check", ['["corp", "direct"]', '["direct", "corp"]'])
+@pytest.mark.parametrize("exists", ['"never"', '["corp"]', '["local"]'])
+def test_who_cannot_tell_who_exists_is_not_asked_beside_who_registers(folder, check, exists):
+    """A stranger could register a name of theirs, and would be let in as that user."""
+    domain = f"check = {check}\nexists = {exists}"
+    _, found = served(folder, CORP + DIRECT, **{"example.org": domain})
+    (line,) = found
+    assert line.startswith('domains."example.org".check: direct cannot tell who exists, so that')
+    quiet = CORP[: CORP.index("new_users")]
+    assert served(folder, quiet + DIRECT, **{"example.org": domain})[1] == []
+
+
+def test_who_registers_may_be_asked_beside_who_can_tell(folder):
+    domain = 'check = ["local", "corp"]'
+    read, found = served(folder, CORP, **{"example.org": domain})
+    assert found == []
+    assert read.checkers["corp"].registers
+    assert read.checkers["corp"].patience == 0
+    local = read.checkers["local"]
+    assert (local.registers, local.patience, local.knows_users) == (False, 0, True)
+
+
+@pytest.mark.parametrize(
+    ("here", "there", "unasked"),
+    [
+        ('check = ["corp"]', 'check = ["local", "corp"]', "local"),
+        ('check = ["corp"]', 'check = ["corp", "local"]', "local"),
+        ('check = ["corp"]\nexists = "never"', 'check = ["corp", "local"]', "local"),
+        ('check = ["corp"]', 'check = ["local", "more", "corp"]', "local and more"),
+        ('check = ["corp", "more"]', 'check = ["local", "more", "corp"]', "local"),
+        ('check = ["corp"]', 'check = ["local", "corp"]\nexists = "always"', "local"),
+    ],
+)
+@pytest.mark.parametrize("name", ["example.net", "*"])
+def test_who_registers_here_is_nobodys_namesake_there(folder, here, there, unasked, name):
+    """One entry logs in wherever its checker is asked: alice of one domain would be the other's."""
+    more = CORP + '[checkers.more]\nkind = "file"\npath = "users"\n'
+    _, found = served(folder, more, **{"example.org": here, name: there})
+    (line,) = found
+    assert line == (
+        f'domains."example.org".check: corp registers users here, who may then log in at {name}, '
+        f"where {unasked} may have another of the name; ask them here too, or give each domain a "
+        "checker of its own"
+    )
+
+
+@pytest.mark.parametrize(
+    ("here", "there"),
+    [
+        ('check = ["corp"]', 'check = ["corp"]'),
+        ('check = ["local", "corp"]', 'check = ["corp", "local"]'),
+        ('check = ["corp"]\nexists = ["corp", "local"]', 'check = ["local"]'),
+        ('check = ["corp"]', 'check = ["local"]'),
+        ('check = ["corp"]\nexists = ["corp", "local"]',
+         'check = ["local", "corp"]\nexists = ["local"]'),
+    ],
+)  # fmt: skip
+def test_domains_that_ask_the_same_have_no_namesakes(folder, here, there):
+    _, found = served(folder, CORP, **{"example.org": here, "example.net": there})
+    assert [line for line in found if line.startswith('domains."example.org"')] == []
+
+
+@pytest.mark.parametrize("check", ['["corp"]', '["corp", "direct"]'])
+def test_where_everybody_exists_nobody_is_registered(folder, check):
+    domains = {
+        "example.org": f'check = {check}\nexists = "always"',
+        "example.net": 'check = ["local", "corp"]\nexists = "always"',
+    }
+    assert served(folder, CORP + DIRECT, **domains)[1] == []
+
+
+def test_a_checker_that_is_missing_or_mistaken_is_said_to_be_that_alone(folder):
+    domains = {"example.org": 'check = ["corp", "nobody"]', "example.net": 'check = ["corp"]'}
+    _, found = served(folder, CORP.replace('kind = "ldap"', 'kind = "ldpa"'), **domains)
+    assert len(found) == 2
+    assert any("there is no [checkers.nobody]" in line for line in found)
+
+
+# --- files ----------------------------------------------------------------------------------------
+
+
 def test_a_star_serves_the_domains_of_any_client(folder):
     load(
         folder,
@@ -246,11 +402,14 @@ def test_the_manuals_commented_settings_are_the_defaults(folder):
 
 def test_the_defaults_that_the_manual_tells_of_directories_are_the_defaults(folder):
     full = switched_on(manual(folder))
+    corp, *others = full.partition("\n[checkers.direct]")
     without = re.sub(
-        r"(?m)^(preset|starttls|insecure_clear_text|jid_attribute|aliases|group_membership|timeout|exists_cache"
-        r"|bind_connections|search_connections|most_waiting) ?=.*", "", full,
+        r"(?m)^(preset|starttls|insecure_clear_text|jid_attribute|aliases|group_membership|group_depth"
+        r"|timeout|second_server_after_bind|exists_cache|bind_connections|search_connections"
+        r"|most_waiting) ?=.*", "", corp,
     )  # fmt: skip
-    assert full.count("=") - without.count("=") == 11
+    assert corp.count("=") - without.count("=") == 13
+    without += "".join(others)
     assert load(folder, without).checkers["corp"].settings == (
         load(folder, full).checkers["corp"].settings
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import shutil
 import signal
 import subprocess
@@ -41,7 +42,7 @@ def service(folder, checker):
     house = House(checker)
     reactor = MemoryReactorClock()
     loaded = config.load(configuration(folder))
-    surroundings = Surroundings(reactor, Idlers(), house.clock.seconds)
+    surroundings = Surroundings(reactor, Idlers(), house.clock.seconds, random.random)
     daemon = tap.Daemon(tap.House(house.authenticator, {}, surroundings, loaded), reactor)
     daemon._listen = lambda *arguments: None
     daemon.privilegedStartService()

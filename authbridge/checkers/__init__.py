@@ -28,6 +28,8 @@ class Surroundings:
     workers: Workers
     wall: Callable[[], float]
     """Seconds since the epoch, for dates in a directory."""
+    chance: Callable[[], float]
+    """Numbers from 0 to 1, so that many daemons do not do the same at once."""
     shared: dict[Any, Any] = field(default_factory=dict)
     """What checkers have in common, by a key of their own."""
     at_stop: list[Callable[[], object]] = field(default_factory=list)
@@ -87,6 +89,16 @@ class CheckerSettings:
     def knows_users(self) -> bool:
         """Whether its checker can tell who exists."""
         return getattr(self.settings, "knows_users", True)
+
+    @property
+    def patience(self) -> float:
+        """Seconds for which it may wait before it asks another source; 0 where there is none."""
+        return getattr(self.settings, "patience", 0.0)
+
+    @property
+    def registers(self) -> bool:
+        """Whether its checker makes users."""
+        return getattr(self.settings, "registers", False)
 
     def make(self, surroundings: Surroundings) -> Checker:
         """The checker."""

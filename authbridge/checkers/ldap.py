@@ -1,34 +1,41 @@
-"""Users in a directory: OpenLDAP and its like.
+"""Users in a directory: OpenLDAP, Active Directory and their like.
 
 With a service account the user's entry is searched, compared with the name asked for, and bound to
-with the password. Without one the DN (`user_dn`) or the bind name (`user_upn`) is made from the
-name, and bound to as it is.
+with the password. Without one the DN (`user_dn`) or the logon name (`user_upn`,
+`user_logon_name`) is made from the name, and bound to as it is.
 """
 
 from __future__ import annotations
 
 import math
+import re
 from collections import OrderedDict
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
 from authbridge import model, preparation
 from authbridge.checkers import Surroundings
 from authbridge.ldap import codec, names, verdicts
-from authbridge.ldap.codec import Entry
-from authbridge.ldap.directory import Directory, DirectorySettings
+from authbridge.ldap.directory import Directory
+from authbridge.ldap.discovery import ask_dns
 from authbridge.ldap.faults import Fault
-from authbridge.ldap.lookup import MOST_ENTRIES, PRESETS, Lookup, LookupSettings
-from authbridge.ldap.names import NameMistake, NameTemplate, UpnTemplate
-from authbridge.ldap.operations import Conversation, Operation
+from authbridge.ldap.lookup import MOST_ENTRIES, Lookup, LookupSettings
+from authbridge.ldap.membership import Membership
+from authbridge.ldap.names import LogonTemplate, NameMistake, NameTemplate
+from authbridge.ldap.operations import Conversation, Operation, Search, Write
+from authbridge.ldap.presets import PRESETS, Preset
+from authbridge.ldap.settings import DirectorySettings
+from authbridge.ldap.writing import Change, NewUsers, Writing
 from authbridge.model import JID, Outcome, Reason, Trace, Verdict
 from authbridge.secret import Secret
 from authbridge.settings import Table
 
+NOT_WRITTEN = Outcome(Verdict.NOT_APPLICABLE, Reason.NOT_SUPPORTED)
 MOST_CACHED = 10_000
 """Answers about users that are kept."""
 SAY_AGAIN = 60.0
@@ -37,8 +44,11 @@ SAY_AGAIN = 60.0
 # What belongs to a search, and means nothing to a bind without one.
 _SEARCHING = (
     "base", "filter", "jid_attribute", "login", "aliases", "require_groups", "group_membership",
-    "bind_dn", "bind_password_file", "exists_cache", "search_connections",
+    "group_base", "group_depth", "bind_dn", "bind_password_file", "exists_cache",
+    "search_connections", "writes", "new_users", "new_user",
 )  # fmt: skip
+
+_DIRECT = ("user_dn", "user_upn", "user_logon_name")
 
 T = TypeVar("T")
 
@@ -49,9 +59,11 @@ log = Logger()
 class LdapSettings:
     """[checkers.NAME] with kind = "ldap"."""
 
+    preset: Preset
     directory: DirectorySettings
-    how: LookupSettings | NameTemplate | UpnTemplate
+    how: LookupSettings | NameTemplate | LogonTemplate
     """How a user's name becomes a DN: searched, or made from a template."""
+    new_users: NewUsers | None
     exists_cache: float
     """Seconds that an answer about a user's existence is kept."""
 
@@ -60,13 +72,25 @@ class LdapSettings:
         """Whether it can tell who exists: only who may search can."""
         return isinstance(self.how, LookupSettings)
 
+    @property
+    def patience(self) -> float:
+        """Seconds until it asks another server than the first; 0 where there is one alone."""
+        several = self.directory.service is not None or len(self.directory.servers) > 1
+        return self.directory.timeout if several else 0.0
+
+    @property
+    def registers(self) -> bool:
+        """Whether it makes users."""
+        return self.new_users is not None
+
 
 def read_settings(table: Table) -> LdapSettings:
     """Read the table, and close it."""
     preset = PRESETS[table.choice("preset", PRESETS, "openldap")]
-    directory = DirectorySettings.read(table)
-    direct = [setting for setting in ("user_dn", "user_upn") if setting in table]
-    how: LookupSettings | NameTemplate | UpnTemplate
+    directory = DirectorySettings.read(table, preset)
+    direct = [setting for setting in _DIRECT if setting in table]
+    how: LookupSettings | NameTemplate | LogonTemplate
+    new_users = None
     if direct:
         for setting in _SEARCHING:
             table.misplaced(setting, f"belongs to a search, and {direct[0]} binds without one")
@@ -75,20 +99,24 @@ def read_settings(table: Table) -> LdapSettings:
         how = _read_template(table, direct[0])
     else:
         how = LookupSettings.read(table, preset)
+        new_users = NewUsers.read(table, how, writes=directory.writes)
     exists_cache = table.duration("exists_cache", 10.0, most=3600.0, zero=True)
     table.close()
-    return LdapSettings(directory, how, exists_cache)
+    return LdapSettings(preset, directory, how, new_users, exists_cache)
 
 
 def make_checker(settings: LdapSettings, surroundings: Surroundings) -> LdapChecker:
     """A checker of this directory's users. Nothing is connected before the first login."""
-    directory = Directory(settings.directory, surroundings.reactor, surroundings.shared)
+    reactor = surroundings.reactor
+    directory = Directory(
+        settings.directory, reactor, surroundings.chance, surroundings.shared, ask_dns(reactor)
+    )
     surroundings.at_stop.append(directory.stop)
-    return LdapChecker(settings, directory, surroundings.reactor, surroundings.wall)
+    return LdapChecker(settings, directory, reactor, surroundings.wall)
 
 
-def _read_template(table: Table, setting: str) -> NameTemplate | UpnTemplate:
-    kind = NameTemplate if setting == "user_dn" else UpnTemplate
+def _read_template(table: Table, setting: str) -> NameTemplate | LogonTemplate:
+    kind = NameTemplate if setting == "user_dn" else LogonTemplate
     text = table.text(setting)
     try:
         return kind(text)
@@ -115,13 +143,16 @@ class LdapChecker:
         self._wall = wall
         self._lookup: Lookup | None = None
         if isinstance(settings.how, LookupSettings):
-            self._lookup = Lookup(settings.how, math.ceil(settings.directory.timeout))
+            time_limit = math.ceil(settings.directory.timeout)
+            self._lookup = Lookup(settings.how, time_limit)
+            self._membership = Membership(settings.how, time_limit)
+            self._writing = Writing(settings.how, settings.new_users)
         self._exists: OrderedDict[JID, tuple[float, Outcome]] = OrderedDict()
         self._said: dict[str, float] = {}
 
     async def check_password(self, jid: JID, password: Secret, trace: Trace | None) -> Outcome:
         """See `model.Checker`."""
-        return await Conversation(self._guard(self._log_in(jid, password, trace), trace)).outcome
+        return await self._ask(self._log_in(jid, password, trace), trace)
 
     async def user_exists(self, jid: JID, trace: Trace | None) -> Outcome:
         """See `model.Checker`. Who may not use an account at all does not exist; who has only to
@@ -134,10 +165,9 @@ class LdapChecker:
             if trace is None:
                 return kept[1]
             trace.step("cache", f"{kept[1].reason.value}, for {kept[0] - now:.1f} s; asked anew")
-        found = self._guard(self._find(self._lookup, jid, trace), trace)
-        outcome = await Conversation(found).outcome
-        if isinstance(outcome, bytes):
-            outcome = model.USER_EXISTS
+        asking = self._find(self._lookup, jid, trace, judged_by_bind=False)
+        found = await self._ask(asking, trace)
+        outcome = found if isinstance(found, Outcome) else model.USER_EXISTS
         if outcome.verdict is not Verdict.UNAVAILABLE:
             self._exists[jid] = (now + self._settings.exists_cache, outcome)
             self._exists.move_to_end(jid)
@@ -145,47 +175,115 @@ class LdapChecker:
                 self._exists.popitem(last=False)
         return outcome
 
+    async def set_password(self, jid: JID, password: Secret, trace: Trace | None) -> Outcome:
+        """See `model.Registry`. Who may not log in gets no new password either."""
+        if self._lookup is None or not self._settings.directory.writes:
+            return NOT_WRITTEN
+        change = Change(self._directory)
+        changing = self._set_password(self._lookup, jid, password, change, trace)
+        return await change.carry_out(Deferred.fromCoroutine(self._ask(changing, trace)))
+
+    async def register(self, jid: JID, password: Secret, trace: Trace | None) -> Outcome:
+        """See `model.Registry`."""
+        if self._lookup is None or not self._writing.registers:
+            return NOT_WRITTEN
+        change = Change(self._directory)
+        registering = self._register(self._lookup, jid, password, change, trace)
+        return await change.carry_out(Deferred.fromCoroutine(self._ask(registering, trace)))
+
     async def probe(self, trace: Trace) -> Outcome:
         """See `checkers.Probed`: every server, the service account, the base and the groups."""
         worst = model.USER_EXISTS
-        for server in self._settings.directory.servers:
+        try:
+            await self._servers_known()
+        except Fault as fault:
+            trace.step("fault", fault.words)
+            return model.unavailable(fault.reason)
+        found = self._directory.describe_servers()
+        if found:
+            trace.step("servers", found)
+        for server in self._directory.servers:
             try:
                 await self._directory.probe(server, self._lookup, trace)
             except Fault as fault:
                 trace.step("fault", fault.words)
                 worst = model.unavailable(fault.reason)
-                if fault.reason is Reason.SERVICE_ACCOUNT_REFUSED:
-                    break  # the next server would count it as well
         return worst
 
     async def _log_in(self, jid: JID, password: Secret, trace: Trace | None) -> Outcome:
+        near = None
         if self._lookup is None:
             name = self._make_name(jid, trace)
         else:
-            name = await self._find(self._lookup, jid, trace)
+            judged = self._settings.preset.bind_judges
+            found = await self._find(self._lookup, jid, trace, judged_by_bind=judged)
+            if isinstance(found, Search):
+                name, near = found.entries[0].dn, found
+            else:
+                name = found
         if isinstance(name, Outcome):
             if trace is not None:
                 trace.step("bind", "none: the password was not tried")
             return name
-        bind = await self._directory.bind(name, password.reveal())
+        bind = await self._directory.bind(name, password.reveal(), near=near, trace=trace)
+        outcome = verdicts.judge_bind(bind.result, bind.policy, self._settings.preset)
         if trace is not None:
             _tell_connection(trace, bind)
             trace.step("bind", f"{names.printable(name)}: {names.describe(bind.result)}")
             if bind.policy is not None and bind.policy.words:
                 trace.step("password policy", bind.policy.words)
-        return verdicts.judge_bind(bind.result, bind.policy)
+        return outcome
 
-    async def _find(self, lookup: Lookup, jid: JID, trace: Trace | None) -> bytes | Outcome:
-        """The DN of the user's entry, or why it may not log in."""
+    async def _set_password(
+        self, lookup: Lookup, jid: JID, password: Secret, change: Change, trace: Trace | None
+    ) -> Outcome:
+        found = await self._find(lookup, jid, trace, judged_by_bind=False)
+        if isinstance(found, Outcome):
+            return found
+        change.near = found
+        return await self._writing.set_password(found.entries[0].dn, password, change)
+
+    async def _register(
+        self, lookup: Lookup, jid: JID, password: Secret, change: Change, trace: Trace | None
+    ) -> Outcome:
+        async def find() -> Search | Outcome:
+            near = change.near
+            return await self._find(lookup, jid, trace, judged_by_bind=False, near=near)
+
+        async def finds() -> bool:
+            return isinstance(await find(), Search)
+
+        try:
+            found = await find()
+            if not isinstance(found, Outcome) or found.verdict is Verdict.REJECTED:
+                return model.rejected(Reason.USER_EXISTS)
+            return await self._writing.register(jid, password, change, finds)
+        finally:
+            self._exists.pop(jid, None)
+
+    async def _find(
+        self,
+        lookup: Lookup,
+        jid: JID,
+        trace: Trace | None,
+        *,
+        judged_by_bind: bool,
+        near: Search | Write | None = None,
+    ) -> Search | Outcome:
+        """The search that has found the user's entry, alone; or why that user may not log in.
+        `judged_by_bind`: a bind will tell whether the account may be used. `near`: at the server
+        that has answered that one, if possible."""
         try:
             name = preparation.unescape(jid.local).encode()
         except preparation.Unprepared as error:
             return _unknown(trace, error)
-        search = await self._directory.search(lookup.user(name), MOST_ENTRIES)
+        search = await self._directory.search(
+            lookup.user(name, jid.domain), MOST_ENTRIES, near=near, trace=trace
+        )
         if trace is not None:
             _tell_connection(trace, search)
             trace.step("service bind", self._directory.describe_account())
-            trace.step("search", f"{lookup.spell(name)} below {lookup.settings.base}")
+            trace.step("search", f"{lookup.spell(name, jid.domain)} below {lookup.settings.base}")
             found = ", ".join(names.printable(entry.dn) for entry in search.entries) or "no entry"
             trace.step("found", f"{found} ({names.describe(search.result)})")
         if search.result.code == codec.SIZE_LIMIT_EXCEEDED or len(search.entries) > 1:
@@ -194,44 +292,38 @@ class LdapChecker:
             raise verdicts.fault_of(search.result, "a search")
         if not search.entries:
             return model.USER_UNKNOWN
-        entry = search.entries[0]
-        return await self._admit(lookup, entry, jid, trace)
+        refusal = await self._admit(lookup, search, jid, trace, judged_by_bind=judged_by_bind)
+        return search if refusal is None else model.rejected(refusal)
 
     async def _admit(
-        self, lookup: Lookup, entry: Entry, jid: JID, trace: Trace | None
-    ) -> bytes | Outcome:
-        """The DN of this entry, or why its user may not log in."""
+        self, lookup: Lookup, search: Search, jid: JID, trace: Trace | None, *, judged_by_bind: bool
+    ) -> Reason | None:
+        """Why the user of the entry that was found may not log in."""
+        entry = search.entries[0]
         if not entry.dn:  # a bind without a name would be an anonymous one
             raise Fault(Reason.DIRECTORY_FAILED, "an entry has no DN")
-        own = lookup.name_in(entry, jid.local)
+        own = lookup.name_in(entry, jid)
         if own is None:
             if trace is not None:
                 trace.step("name", f"its {lookup.settings.jid_attribute} is not {jid.local} alone")
-            return model.rejected(Reason.NOT_CANONICAL)
-        if lookup.has_expired(entry, self._wall()):
-            if trace is not None:
-                trace.step("expiry", lookup.describe_expiry(entry))
-            return model.rejected(Reason.ACCOUNT_EXPIRED)
-        return await self._admit_member(lookup, entry, own, trace)
+            return Reason.NOT_CANONICAL
+        if self._directory.is_account(entry):
+            return Reason.SERVICE_ACCOUNT
+        described = "" if trace is None else lookup.describe_account(entry)
+        if trace is not None and described:
+            trace.step("account", described)
+        if not judged_by_bind:
+            state = lookup.account_state(entry, self._wall())
+            if state is not None:
+                return state
 
-    async def _admit_member(
-        self, lookup: Lookup, entry: Entry, own: bytes, trace: Trace | None
-    ) -> bytes | Outcome:
-        """The same, where groups are required. A group that cannot be asked keeps out nobody who
-        is in another."""
-        fault: Fault | None = None
-        for group, request in lookup.groups(entry, own):
-            search = await self._directory.search(request, 1)
-            if trace is not None:
-                found = "a member" if search.entries else "no member"
-                trace.step("group", f"{group}: {found}, {names.describe(search.result)}")
-            if search.entries:
-                return entry.dn
-            if search.result.code != codec.SUCCESS:
-                fault = verdicts.fault_of(search.result, f"a search in {group}")
-        if fault is not None:
-            raise fault
-        return model.rejected(Reason.NOT_IN_GROUP) if lookup.settings.require_groups else entry.dn
+        async def ask(request: bytes, size_limit: int, what: str) -> Search:
+            return await self._directory.search(
+                request, size_limit, what=what, near=search, trace=trace
+            )
+
+        admitted = await self._membership.has(entry, own, jid, ask, trace)
+        return None if admitted else Reason.NOT_IN_GROUP
 
     def _make_name(self, jid: JID, trace: Trace | None) -> bytes | Outcome:
         template = self._settings.how
@@ -241,27 +333,34 @@ class LdapChecker:
         except (preparation.Unprepared, NameMistake) as error:
             return _unknown(trace, error)
 
-    async def _guard(
-        self, asking: Coroutine[Operation, Any, T], trace: Trace | None
-    ) -> T | Outcome:
-        """A Fault is an outcome too."""
+    async def _servers_known(self) -> None:
+        waiting = self._directory.ready()
+        if waiting is not None:
+            await waiting
+
+    async def _ask(self, asking: Coroutine[Operation, Any, T], trace: Trace | None) -> T | Outcome:
+        """What comes of it; a Fault is an outcome too."""
         try:
-            return await asking
+            await self._servers_known()
+            return await Conversation(asking).outcome
         except Fault as fault:
             if trace is not None:
                 trace.step("fault", fault.words)
             self._say(fault)
             return model.unavailable(fault.reason)
+        finally:
+            asking.close()  # where it was not even begun
 
     def _say(self, fault: Fault) -> None:
         """Into the log, but not for each login. What keeps from connecting is there already."""
         if fault.reason not in (Reason.DIRECTORY_REFUSED, Reason.DIRECTORY_FAILED):
             return
         now = self._clock.seconds()
-        if now - self._said.get(fault.words, -SAY_AGAIN) >= SAY_AGAIN:
+        what = re.sub(r", for \d+ s now", "", fault.words)
+        if now - self._said.get(what, -SAY_AGAIN) >= SAY_AGAIN:
             if len(self._said) > 100:
                 self._said.clear()
-            self._said[fault.words] = now
+            self._said[what] = now
             log.error("directory: {words}", words=fault.words)
 
 

@@ -22,19 +22,32 @@ SEARCH_REQUEST: Final = 0x63
 SEARCH_ENTRY: Final = 0x64
 SEARCH_DONE: Final = 0x65
 SEARCH_REFERENCE: Final = 0x73
+MODIFY_REQUEST: Final = 0x66
+MODIFY_RESPONSE: Final = 0x67
+ADD_REQUEST: Final = 0x68
+ADD_RESPONSE: Final = 0x69
+DELETE_REQUEST: Final = 0x4A
+DELETE_RESPONSE: Final = 0x6B
 ABANDON_REQUEST: Final = 0x50
 EXTENDED_REQUEST: Final = 0x77
 EXTENDED_RESPONSE: Final = 0x78
 
+PASSWORD_MODIFY: Final = b"1.3.6.1.4.1.4203.1.11.1"
 START_TLS: Final = b"1.3.6.1.4.1.1466.20037"
 DISCONNECTION: Final = b"1.3.6.1.4.1.1466.20036"
 """Notice of Disconnection (RFC 4511, 4.4.1): the only message with the id 0."""
 
 SUCCESS: Final = 0
 SIZE_LIMIT_EXCEEDED: Final = 4
+REFERRAL: Final = 10
+CONSTRAINT_VIOLATION: Final = 19
 INVALID_CREDENTIALS: Final = 49
+BUSY: Final = 51
+UNAVAILABLE: Final = 52
+UNWILLING_TO_PERFORM: Final = 53
 
 _REFERRAL = 0xA3
+_PRESENT = 0x87
 _CONTROLS = 0xA0
 _SERVER_SASL_CREDENTIALS = 0x87
 _RESPONSE_NAME = 0x8A
@@ -147,9 +160,53 @@ def search_attributes(attributes: Iterable[str]) -> bytes:
     )
 
 
-def extended_request(name: bytes) -> bytes:
-    """An extended request without a value."""
-    return ber.element(EXTENDED_REQUEST, ber.element(0x80, name))
+def present(attribute: bytes) -> bytes:
+    """The filter that any entry meets that has this attribute."""
+    return ber.element(_PRESENT, attribute)
+
+
+def extended_request(name: bytes, value: bytes | None = None) -> bytes:
+    """An extended request."""
+    content = ber.element(0x80, name)
+    if value is not None:
+        content += ber.element(0x81, value)
+    return ber.element(EXTENDED_REQUEST, content)
+
+
+def password_request(dn: bytes, password: bytes) -> bytes:
+    """Gives a user a new password (RFC 3062, 2). Raises ValueError where it is empty: the server
+    would make one up."""
+    if not dn or not password:
+        raise ValueError("a new password is somebody's, and not empty")
+    value = ber.element(0x80, dn) + ber.element(0x82, password)
+    return extended_request(PASSWORD_MODIFY, ber.element(ber.SEQUENCE, value))
+
+
+def replace_request(dn: bytes, attribute: bytes, value: bytes) -> bytes:
+    """Replaces all values of an attribute with one."""
+    change = ber.integer(2, ber.ENUMERATED) + _attribute(attribute, (value,))
+    changes = ber.element(ber.SEQUENCE, ber.element(ber.SEQUENCE, change))
+    return ber.element(MODIFY_REQUEST, ber.element(ber.OCTET_STRING, dn) + changes)
+
+
+def add_request(dn: bytes, attributes: Mapping[bytes, Iterable[bytes]]) -> bytes:
+    """Adds an entry."""
+    listed = b"".join(_attribute(name, values) for name, values in attributes.items())
+    return ber.element(
+        ADD_REQUEST, ber.element(ber.OCTET_STRING, dn) + ber.element(ber.SEQUENCE, listed)
+    )
+
+
+def delete_request(dn: bytes) -> bytes:
+    """Deletes an entry."""
+    return ber.element(DELETE_REQUEST, dn)
+
+
+def _attribute(name: bytes, values: Iterable[bytes]) -> bytes:
+    listed = b"".join(ber.element(ber.OCTET_STRING, value) for value in values)
+    return ber.element(
+        ber.SEQUENCE, ber.element(ber.OCTET_STRING, name) + ber.element(ber.SET, listed)
+    )
 
 
 def abandon_request(message_id: int) -> bytes:
@@ -254,7 +311,14 @@ def _read_message(data: bytes, at: int, end: int) -> Reply:
     return Reply(message_id, operation, content, controls)
 
 
-_RESULTS: Final = (BIND_RESPONSE, SEARCH_DONE, EXTENDED_RESPONSE)
+_RESULTS: Final = (
+    BIND_RESPONSE,
+    SEARCH_DONE,
+    EXTENDED_RESPONSE,
+    MODIFY_RESPONSE,
+    ADD_RESPONSE,
+    DELETE_RESPONSE,
+)
 _NONE: Final[Mapping[bytes, bytes]] = {}
 
 # The result of nearly every operation: a code, no DN, no text, nothing else.

@@ -7,6 +7,8 @@ the same segment, nor one that StartTLS is to protect.
 
 from __future__ import annotations
 
+import socket
+from collections import deque
 from typing import Any
 from typing import Protocol as Interface
 
@@ -32,6 +34,13 @@ connection with more gets no new ones, and is closed when it has answered the ot
 SILENCE = 1.0
 """Seconds; a connection on which a search waited so long, and nothing came, is not used again."""
 CLOSED = Fault(Reason.DIRECTORY_UNREACHABLE, "the connection was closed")
+KEEP_ALIVE = (
+    (socket.TCP_KEEPIDLE, 20),
+    (socket.TCP_KEEPINTVL, 5),
+    (socket.TCP_KEEPCNT, 3),
+)
+"""Seconds, seconds and times: the kernel notices in 35 s that the other end is gone, and until then
+keeps the connection known to what lies between. Its own first look is after two hours."""
 LAST_ID = 1 << 30
 """A connection that has sent so many requests is closed, and ids begin anew on another."""
 
@@ -73,6 +82,10 @@ class Connection(Protocol):
         """By message id: what was sent, and has not ended."""
         self.opened_at = 0.0
         """When its owner got it, in seconds."""
+        self.sent_at = 0.0
+        """When something was sent last, in seconds."""
+        self.answered = 0.0
+        """When what was answered last would have been due: the later of two was sent later."""
         self.retiring = False
         """Whether it is to be closed when nothing is awaited."""
         self.heard = 0
@@ -80,6 +93,7 @@ class Connection(Protocol):
         self._deadlines = deadlines
         self._inbox = Inbox()
         self._abandoned: set[int] = set()
+        self._abandons: deque[int] = deque(maxlen=MOST_ABANDONED)  # LLDAP answers them
         self._next_id = 1
         self._known = 1  # ids below it had been sent when the message that is held began
         self._farewell: Farewell | None = None
@@ -94,8 +108,9 @@ class Connection(Protocol):
         """Whether its ids are used up."""
         return self._next_id > LAST_ID
 
-    def send(self, operation: Operation) -> None:
-        """Send it now; it fails where the connection is gone. Raises RuntimeError where it may not
+    def send(self, operation: Operation, deadlines: Deadlines | None = None) -> None:
+        """Send it now, to be answered within the connection's deadlines or those given; it fails
+        where the connection is gone. Raises RuntimeError where it may not
         be sent beside what is awaited: slapd drops requests that come with a bind, and an answer
         could not be told from another."""
         if self.gone:
@@ -110,7 +125,9 @@ class Connection(Protocol):
         operation.message_id = message_id
         operation.link = self
         operation.heard = self.heard
-        self._deadlines.watch(operation)
+        deadlines = deadlines or self._deadlines
+        deadlines.watch(operation)
+        self.sent_at = operation.due - deadlines.seconds
         octets = codec.message(message_id, operation.request)
         if operation.exclusive:
             self._writer.write(octets)
@@ -122,14 +139,18 @@ class Connection(Protocol):
         self._give_up(operation, silent=operation.heard == self.heard)
         operation.fail(self._silence())
 
-    def withdraw(self, operation: Operation) -> None:
-        """Nobody waits for it any more: its login's time is over before its own."""
+    def withdraw(self, operation: Operation) -> bool:
+        """Nobody waits for it any more: its login's time is over before its own. Whether the server
+        was silent meanwhile."""
+        silent = False
         if self.awaited.get(operation.message_id) is operation:
             waited = self._deadlines.waited(operation)
-            self._give_up(operation, silent=operation.heard == self.heard and waited >= SILENCE)
+            silent = operation.heard == self.heard and waited >= SILENCE
+            self._give_up(operation, silent=silent)
         # Else its answer is here, in the batch that is being told.
         operation.ended = True
         operation.request = b""
+        return silent
 
     def _give_up(self, operation: Operation, *, silent: bool) -> None:
         """Abandon a search. The connection of a bind is closed, as what comes next on it could be
@@ -150,6 +171,7 @@ class Connection(Protocol):
             self.retiring = True
         request = codec.abandon_request(operation.message_id)
         self.transport.write(codec.message(self._next_id, request))
+        self._abandons.append(self._next_id)
         self._next_id += 1
         self._settled()
 
@@ -191,6 +213,8 @@ class Connection(Protocol):
         """Without TCP_NODELAY the first bind of a TLS connection waits for 40 ms."""
         self.transport.setTcpNoDelay(True)
         self.transport.setTcpKeepAlive(True)
+        for option, value in KEEP_ALIVE:
+            self.transport.getHandle().setsockopt(socket.IPPROTO_TCP, option, value)
         self._writer = Writer(self.transport)
 
     def handshakeCompleted(self) -> None:
@@ -219,6 +243,7 @@ class Connection(Protocol):
         if goodbye is not None:
             self.close(goodbye)
         for operation in ended:
+            self.answered = operation.due
             self._settled()
             operation.finish()
 
@@ -264,6 +289,9 @@ class Connection(Protocol):
             said = names.describe(reply.content)
             words = f"{self.server} ended the connection: {said}"
             return Fault(Reason.DIRECTORY_UNREACHABLE, words)
+        if reply.message_id in self._abandons and reply.operation == codec.EXTENDED_RESPONSE:
+            self._abandons.remove(reply.message_id)
+            return None
         if reply.message_id not in self._abandoned:
             raise Malformed("an answer to nothing that was asked")
         if reply.operation == codec.SEARCH_DONE:

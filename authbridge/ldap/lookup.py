@@ -7,9 +7,7 @@ own name, prepared as a JID is, must be the name that was asked for: one account
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Final
 
 from authbridge import preparation
@@ -17,30 +15,17 @@ from authbridge.ldap import codec, names
 from authbridge.ldap.codec import Entry, Scope
 from authbridge.ldap.faults import Fault
 from authbridge.ldap.filters import FilterMistake, Template
-from authbridge.model import Reason
+from authbridge.ldap.presets import EVERYBODY, MEMBERSHIPS, NESTED_RULE, SEARCH, Preset
+from authbridge.model import JID, Reason
 from authbridge.settings import Table
 
-EVERYBODY: Final = "(objectClass=*)"
-GROUP_FILTER: Final = "(|(member={dn})(uniqueMember={dn})(memberUid={user}))"
-_ATTRIBUTE: Final = re.compile(r"[A-Za-z][A-Za-z0-9-]*|\d+(\.\d+)+")
-_NO_ATTRIBUTES: Final = ("1.1",)  # RFC 4511, 4.5.1.8
-_TIME: Final = re.compile(rb"(\d{4})(\d\d)(\d\d)(\d\d)(?:(\d\d)(\d\d)?)?(?:[.,]\d+)?Z")
-_DAY: Final = 86400
+ATTRIBUTE: Final = re.compile(r"[A-Za-z][A-Za-z0-9-]*|\d+(\.\d+)+")
+_ADDRESSES: Final = ("userprincipalname", "mail")
+_WINDOWS_NAMES: Final = ("sAMAccountName", "userPrincipalName")
+_IN_GROUPS: Final = ("objectSid", "primaryGroupID")
 
 # Two are enough to know that it is not one.
 MOST_ENTRIES: Final = 2
-
-
-@dataclass(frozen=True, slots=True)
-class Preset:
-    """What is usual with a kind of directory; each setting overrides it."""
-
-    jid_attribute: str
-    shadow_expire: bool
-    """Whether accounts expire by shadowExpire (RFC 2307) and pwdEndTime."""
-
-
-PRESETS: Final = {"openldap": Preset(jid_attribute="uid", shadow_expire=True)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,15 +39,18 @@ class LookupSettings:
     login: tuple[str, ...]
     aliases: bool
     require_groups: tuple[str, ...]
-    memberof: bool
-    """Whether membership is in the user's entry (memberOf); else in the group's."""
+    membership: str
+    """One of `presets.MEMBERSHIPS`."""
+    group_base: str | None
+    """Where groups within groups are looked for."""
+    group_depth: int
 
     @classmethod
     def read(cls, table: Table, preset: Preset) -> LookupSettings:
         """Read them; the table stays open."""
         base = table.text("base")
         names.check_setting(table, "base", base)
-        text = table.text("filter", EVERYBODY)
+        text = table.text("filter", preset.filter)
         if text:
             try:
                 Template(text, "user")
@@ -72,20 +60,12 @@ class LookupSettings:
         jid_attribute = _read_attribute(table, "jid_attribute", preset.jid_attribute)
         login = table.texts("login", (jid_attribute,))
         for name in login:
-            if not _ATTRIBUTE.fullmatch(name):
+            if not ATTRIBUTE.fullmatch(name):
                 table.wrong("login", f'"{name}" is no name of an attribute')
         if table.data.get("login") == []:
             table.wrong("login", "names no attribute, so that nobody could be found")
         aliases = table.boolean("aliases", False)
-        groups = table.texts("require_groups", ())
-        if table.data.get("require_groups") == []:
-            table.wrong("require_groups", "names no group; leave it out to require none")
-        for group in groups:
-            names.check_setting(table, "require_groups", group)
-        memberof = table.choice("group_membership", ("search", "memberof"), "search") != "search"
-        if "group_membership" in table and not groups:
-            table.wrong("group_membership", "is for require_groups, which is not given")
-        return cls(preset, base, text, jid_attribute, login, aliases, groups, memberof)
+        return cls(preset, base, text, jid_attribute, login, aliases, *_read_groups(table, preset))
 
 
 class Lookup:
@@ -94,43 +74,54 @@ class Lookup:
     def __init__(self, settings: LookupSettings, time_limit: int) -> None:
         """`time_limit`: seconds that the server may search."""
         self.settings = settings
+        self._preset = settings.preset
         attributes = dict.fromkeys((settings.jid_attribute, *settings.login))
-        matches = "".join(f"({name}={{user}})" for name in settings.login)
-        text = matches if len(settings.login) == 1 else f"(|{matches})"
+        self._by_address = any(map(is_address, settings.login))
+        matches = "".join(
+            f"({name}={{user}})" + f"({name}={{user@domain}})" * is_address(name)
+            for name in settings.login
+        )
+        text = f"(|{matches})" if matches.count("(") > 1 else matches
         if settings.filter != EVERYBODY:
             text = f"(&{settings.filter}{text})"
-        self._filter = Template(text, "user")
-        expiry = ("shadowExpire", "pwdEndTime") if settings.preset.shadow_expire else ()
-        self._attributes = codec.search_attributes((*attributes, *expiry))
+        self._filter = Template(text, *(("user", "user@domain") if self._by_address else ("user",)))
+        more: tuple[str, ...] = ()
+        if self._preset.windows:
+            more = _WINDOWS_NAMES + _IN_GROUPS * bool(settings.require_groups)
+        self._attributes = codec.search_attributes(
+            dict.fromkeys((*attributes, *self._preset.account_attributes, *more))
+        )
         self._prefix = codec.search_prefix(
             settings.base.encode(), Scope.SUBTREE, MOST_ENTRIES, time_limit
         )
         self._jid_attribute = settings.jid_attribute.lower().encode()
         self._login = tuple(name.lower().encode() for name in settings.login)
         self._time_limit = time_limit
-        self._groups = Template(GROUP_FILTER, "dn", "user")
-        holes = [f"g{number}" for number in range(len(settings.require_groups))]
-        member_of = "".join(f"(memberOf={{{hole}}})" for hole in holes)
-        self._member_of = Template(f"(|{member_of})", *holes) if holes else None
 
-    def user(self, name: bytes) -> bytes:
+    def user(self, name: bytes, domain: str) -> bytes:
         """The search for a user's entry."""
-        return self._prefix.request(self._filter.fill(name), self._attributes)
+        return self._prefix.request(
+            self._filter.fill(*self._values(name, domain)), self._attributes
+        )
 
-    def spell(self, name: bytes) -> str:
+    def spell(self, name: bytes, domain: str) -> str:
         """Its filter, for people."""
-        return self._filter.spell(name)
+        return self._filter.spell(*self._values(name, domain))
 
-    def name_in(self, entry: Entry, local: str) -> bytes | None:
-        """The entry's own name, as it spells it; None where it is not that of this localpart, or
-        where there are several and only `aliases` would let each be a JID. Raises Fault."""
+    def _values(self, name: bytes, domain: str) -> tuple[bytes, ...]:
+        return (name, name + b"@" + domain.encode()) if self._by_address else (name,)
+
+    def name_in(self, entry: Entry, jid: JID) -> bytes | None:
+        """The entry's own name, as it spells it; None where it is not that of this JID, or where
+        there are several and only `aliases` would let each be one. Raises Fault."""
         own = entry.attributes.get(self._jid_attribute, [])
         if not self.settings.aliases:
             own = self.own_names(entry)
-            return own[0] if len(own) == 1 and _stands_for(own[0], local) else None
+            known = len(own) == 1 and _stands_for(own[0], self._jid_attribute, jid)
+            return own[0] if known else None
         for attribute in dict.fromkeys((self._jid_attribute, *self._login)):
             for value in entry.attributes.get(attribute, ()):
-                if _stands_for(value, local):
+                if _stands_for(value, attribute, jid):
                     return value if value in own or not own else own[0]
         return None
 
@@ -144,41 +135,23 @@ class Lookup:
             raise Fault(Reason.DIRECTORY_REFUSED, words)
         return own
 
-    def has_expired(self, entry: Entry, now: float) -> bool:
-        """Whether the account is over; `now` is in seconds since the epoch. Raises Fault where
-        that cannot be read: a guess would let somebody in, or keep everybody out."""
+    def account_state(self, entry: Entry, now: float) -> Reason | None:
+        """Why the account may not be used, or None; `now` is in seconds since the epoch. Raises
+        Fault where the entry does not tell."""
         try:
-            for value in entry.attributes.get(b"shadowexpire", ()):
-                if 0 <= int(value) <= now // _DAY:  # -1 is never; 0 is how chage disables
-                    return True
-            return any(read_time(value) <= now for value in entry.attributes.get(b"pwdendtime", ()))
-        except ValueError:
-            words = "shadowExpire or pwdEndTime of an entry is no date"
+            return self._preset.account_state(entry, now)
+        except ValueError as error:
+            names_ = " or ".join(self._preset.account_attributes)
+            words = f"whether an account is over cannot be read from {names_}: {error}"
             raise Fault(Reason.DIRECTORY_FAILED, words) from None
 
-    def describe_expiry(self, entry: Entry) -> str:
-        """What the entry says of its end, for people."""
-        found = {
-            "shadowExpire (days since 1970)": entry.attributes.get(b"shadowexpire", []),
-            "pwdEndTime": entry.attributes.get(b"pwdendtime", []),
-        }
+    def describe_account(self, entry: Entry) -> str:
+        """What the entry says of it, for people."""
         return ", ".join(
-            f"{name} {names.printable(value)}" for name, all_ in found.items() for value in all_
+            f"{name} {names.printable(value)}"
+            for name in self._preset.account_attributes
+            for value in entry.attributes.get(name.lower().encode(), ())
         )
-
-    def groups(self, entry: Entry, name: bytes) -> Iterable[tuple[str, bytes]]:
-        """Searches of which one at least must find something, each with what it looks for; none
-        where no group is required. `name`: the entry's own, since memberUid heeds case."""
-        groups = self.settings.require_groups
-        if self._member_of is None:
-            return
-        if self.settings.memberof:
-            wanted = self._member_of.fill(*(group.encode() for group in groups))
-            yield "memberOf: " + " or ".join(groups), self._below(entry.dn, wanted)
-        else:
-            wanted = self._groups.fill(entry.dn, name)
-            for group in groups:
-                yield group, self._below(group.encode(), wanted)
 
     def anybody(self) -> tuple[str, bytes]:
         """A search for any user at all, and its filter for people. A `filter` that is about one
@@ -191,36 +164,59 @@ class Lookup:
 
     def group(self, dn: str) -> bytes:
         """A search for a group's own entry."""
-        return self._below(dn.encode(), Template(EVERYBODY).fill())
-
-    def _below(self, base: bytes, wanted: bytes) -> bytes:
+        anything = Template(EVERYBODY).fill()
         return codec.search_request(
-            base, Scope.BASE, wanted, _NO_ATTRIBUTES, size_limit=1, time_limit=self._time_limit
+            dn.encode(), Scope.BASE, anything, ("1.1",), size_limit=1, time_limit=self._time_limit
         )
 
 
-def _stands_for(value: bytes, local: str) -> bool:
-    """Whether a name of an entry is the localpart, once it is escaped and prepared."""
+def is_address(attribute: str) -> bool:
+    """Whether its values hold a name and a domain, as a JID does."""
+    return attribute.lower() in _ADDRESSES
+
+
+def _stands_for(value: bytes, attribute: bytes, jid: JID) -> bool:
+    """Whether a name of an entry is the localpart, once it is escaped and prepared. An address in
+    the JID's own domain stands for what is before the @, and any other for all of it, so that
+    it is one JID's and not two's."""
     try:
-        name = preparation.escape(value.decode())
-        return name == local or preparation.local(name.encode()) == local
+        name = value.decode()
+        if is_address(attribute.decode()):
+            local, at, domain = name.rpartition("@")
+            if at and preparation.domain(domain.encode()) == jid.domain:
+                name = local
+        name = preparation.escape(name)
+        return name == jid.local or preparation.local(name.encode()) == jid.local
     except ValueError:  # Unprepared, or no UTF-8: it is no JID's
         return False
 
 
-def read_time(value: bytes) -> float:
-    """GeneralizedTime in UTC (RFC 4517, 3.3.13), as OpenLDAP keeps it, in seconds since the epoch.
-    Raises ValueError."""
-    found = _TIME.fullmatch(value)
-    if found is None:
-        raise ValueError("no GeneralizedTime in UTC")
-    year, month, day, hour, minute, second = (int(part or 0) for part in found.groups())
-    return datetime(year, month, day, hour, minute, second, tzinfo=UTC).timestamp()
+def _read_groups(table: Table, preset: Preset) -> tuple[tuple[str, ...], str, str | None, int]:
+    groups = table.texts("require_groups", ())
+    if table.data.get("require_groups") == []:
+        table.wrong("require_groups", "names no group; leave it out to require none")
+    for group in groups:
+        names.check_setting(table, "require_groups", group.replace(names.DOMAIN_HOLE, "x"))
+    membership = table.choice("group_membership", MEMBERSHIPS, preset.membership)
+    if membership == NESTED_RULE and not preset.windows:
+        table.wrong("group_membership", f'"{NESTED_RULE}" is for Active Directory')
+    base = table.text("group_base") if "group_base" in table else None
+    depth = table.number("group_depth", 5, least=2, most=20)
+    if base is not None:
+        names.check_setting(table, "group_base", base)
+        if membership != SEARCH:
+            table.wrong("group_base", f'is for group_membership = "{SEARCH}"')
+    elif "group_depth" in table:
+        table.wrong("group_depth", "is for groups within groups; group_base says where they are")
+    for setting in ("group_membership", "group_base"):
+        if setting in table and not groups:
+            table.wrong(setting, "is for require_groups, which is not given")
+    return groups, membership, base, depth
 
 
 def _read_attribute(table: Table, setting: str, default: str) -> str:
     name = table.text(setting, default)
-    if name and not _ATTRIBUTE.fullmatch(name):
+    if name and not ATTRIBUTE.fullmatch(name):
         table.wrong(setting, f'"{name}" is no name of an attribute')
         return default
     return name or default

@@ -1,4 +1,4 @@
-"""Distinguished names of the configuration, and what to call a result code. ldap3 knows both.
+"""Names of the configuration, and what to call a result code (ldap3 knows that).
 
 Names that a server returns are octets that go back to it as they came: nobody parses them.
 """
@@ -8,20 +8,33 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from ldap3.core.exceptions import LDAPExceptionError
 from ldap3.core.results import RESULT_CODES
-from ldap3.utils.dn import parse_dn
 
-from authbridge.ldap.codec import Result
+from authbridge.ldap.codec import Entry, Result
 from authbridge.settings import Table
 
 HOLE: Final = "{user}"
+DOMAIN_HOLE: Final = "{domain}"
 
 # What a value may hold as it is wherever in it it stands; the rest becomes \XX (RFC 4514, 2.4).
 _UNSAFE: Final = re.compile(rb"[^0-9A-Za-z._@-]")
 
-_UPN: Final = re.compile(r"\{user\}@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*")
-_NOT_IN_UPN: Final = re.compile(rb"""[^\x21-\x7e]|["/\\\[\]:;|=,+*?<>@]""")
+_LOGON: Final = re.compile(
+    r"""\{user\}@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*|[^\s"/\\\[\]:;|=,+*?<>@{}]+\\\{user\}"""
+)
+_NOT_IN_LOGON_NAME: Final = re.compile(rb"""[^\x21-\x7e]|["/\\\[\]:;|=,+*?<>@]""")
+
+
+_LOGON_NAME: Final = re.compile(
+    r"""[^\s"/\\\[\]:;|=,+*?<>@]+(@[\w.-]+|\\[^"/\\\[\]:;|=,+*?<>@]+)"""
+)
+
+
+# Blanks round a separator count for nothing (RFC 2253, 4); a # or = within a value is itself.
+_ESCAPED: Final = r"""\\(?:[ "#+,;<=>\\]|[0-9A-Fa-f]{2})"""
+_VALUE: Final = rf"""#(?:[0-9A-Fa-f]{{2}})+ *|(?!#)(?:{_ESCAPED}|[^\0"+,;<>\\])+"""
+_PART: Final = rf" *(?:[A-Za-z][A-Za-z0-9-]*|[0-9]+(?:\.[0-9]+)+) *= *+(?:{_VALUE})"
+_DN: Final = re.compile(rf"{_PART}(?:[,+]{_PART})*")
 
 
 class NameMistake(ValueError):
@@ -29,12 +42,20 @@ class NameMistake(ValueError):
 
 
 def check(dn: str) -> None:
-    """Raise NameMistake where this is no DN (RFC 4514)."""
-    try:
-        parse_dn(dn, strip=True)
-    except (LDAPExceptionError, LookupError, TypeError, ValueError, AttributeError) as error:
-        known = isinstance(error, LDAPExceptionError) and str(error)
-        raise NameMistake(known or "this is no distinguished name (RFC 4514)") from None
+    """Raise NameMistake where this is no DN (RFC 4514). ldap3 refuses some that are."""
+    if not _DN.fullmatch(dn):
+        raise NameMistake("this is no distinguished name (RFC 4514), as in ou=people,dc=example")
+
+
+def is_below(dn: str, base: str) -> bool:
+    """Whether a DN of the configuration is another one, or below it, as far as spelling tells."""
+    dn, base = normalized(dn), normalized(base)
+    return dn == base or dn.endswith(f",{base}")
+
+
+def normalized(dn: str) -> str:
+    """A DN in lower case, without blanks round its separators."""
+    return re.sub(r" *([,+=]) *", r"\1", dn.strip(" ")).lower()
 
 
 def check_setting(table: Table, setting: str, dn: str) -> None:
@@ -64,25 +85,66 @@ class NameTemplate:
         where the directory would take it for another's: it counts no space beside another."""
         if b"  " in user:
             raise NameMistake("the user's name has two spaces in a row")
-        escaped = _UNSAFE.sub(lambda found: b"\\%02x" % found[0][0], user)
-        return self._before + escaped + self._after
+        return self._before + _escape(user) + self._after
 
 
-class UpnTemplate:
-    """A user principal name: `{user}@corp.example.org`, which Active Directory takes for a DN."""
+class LogonTemplate:
+    r"""A name that Active Directory takes for a DN: `{user}@corp.example.org` (a user principal
+    name), or `CORP\{user}`."""
 
     def __init__(self, text: str) -> None:
         """Raises NameMistake."""
-        if not _UPN.fullmatch(text):
-            raise NameMistake(f"should be {HOLE}@ and a domain, as in {HOLE}@corp.example.org")
-        self._after = text.removeprefix(HOLE).encode()
+        before, _, after = text.partition(HOLE)
+        if not _LOGON.fullmatch(text):
+            raise NameMistake(f"should be {HOLE}@ and a domain, or a domain, \\ and {HOLE}")
+        self._before, self._after = before.encode(), after.encode()
 
     def fill(self, user: bytes) -> bytes:
         """The name of this user. Raises NameMistake where the user's name holds what would make it
         another kind of name, or another user's."""
-        if _NOT_IN_UPN.search(user):
-            raise NameMistake("the user's name holds what no user principal name holds")
-        return user + self._after
+        if _NOT_IN_LOGON_NAME.search(user):
+            raise NameMistake("the user's name holds what no logon name holds")
+        return self._before + user + self._after
+
+
+def for_domain(dn: str, domain: str) -> bytes:
+    """A DN of the configuration in which {domain} is the XMPP domain of a user."""
+    if DOMAIN_HOLE not in dn:
+        return dn.encode()
+    return dn.encode().replace(DOMAIN_HOLE.encode(), _escape(domain.encode()))
+
+
+def _escape(value: bytes) -> bytes:
+    return _UNSAFE.sub(lambda found: b"\\%02x" % found[0][0], value)
+
+
+def is_called(entry: Entry, name: str) -> bool:
+    """Whether this DN, or logon name, is that of the entry, as far as spelling tells."""
+    if not is_logon_name(name):
+        return _unescaped(name) == _unescaped(entry.dn.decode("utf-8", "replace"))
+    name = name.lower()
+    domain, backslash, _ = name.partition("\\")
+    found = []
+    for value in entry.attributes.get(b"samaccountname", ()):
+        own = value.decode("utf-8", "replace").lower()
+        found.append(f"{domain}\\{own}" if backslash else f"{own}@{name.partition('@')[2]}")
+    principals = entry.attributes.get(b"userprincipalname", ())
+    return name in (*found, *(value.decode("utf-8", "replace").lower() for value in principals))
+
+
+def _unescaped(dn: str) -> str:
+    """A DN in one spelling, which is for comparing alone."""
+
+    def octet(found: re.Match[bytes]) -> bytes:
+        return bytes.fromhex(found[1].decode())
+
+    octets = re.sub(rb"\\([0-9A-Fa-f]{2})", octet, dn.encode())
+    return normalized(octets.decode("utf-8", "replace").replace("\\", ""))
+
+
+def is_logon_name(name: str) -> bool:
+    r"""Whether Active Directory takes it for an account's name: user@domain or DOMAIN\user."""
+    return _LOGON_NAME.fullmatch(name) is not None
 
 
 def describe(result: Result) -> str:

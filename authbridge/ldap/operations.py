@@ -20,10 +20,17 @@ from authbridge.ldap.ppolicy import Policy
 
 T = TypeVar("T")
 
+_ROOT_DSE = codec.search_request(
+    b"", codec.Scope.BASE, codec.present(b"objectClass"), ("1.1",), size_limit=1, time_limit=1
+)
+
 MOST_REFERENCES = 100
 """Search references in one answer; they are ignored, and a server that sends more is not well."""
 MOST_SURPLUS = 100
 """Entries in one answer that were not asked for; they are dropped."""
+CROWD = 1_000_000
+"""The same where there may be any number: a search for anybody at all, at a server that has no ear
+for size limits."""
 
 
 class Waiter(Protocol):
@@ -49,11 +56,15 @@ class Carrier(Protocol):
 class Link(Protocol):
     """The connection on which an operation was sent."""
 
+    retiring: bool
+    """Whether it is to be closed when nothing is awaited."""
+
     def expire(self, operation: Operation) -> None:
         """Its time is over."""
 
-    def withdraw(self, operation: Operation) -> None:
-        """Nobody waits for it any more."""
+    def withdraw(self, operation: Operation) -> bool:
+        """Nobody waits for it any more. Whether the server was silent meanwhile."""
+        ...
 
     def describe(self) -> str:
         """The server, and how it was verified, in words."""
@@ -63,8 +74,8 @@ class Operation:
     """One request and its result."""
 
     __slots__ = (
-        "carrier", "due", "ended", "heard", "link", "message_id", "queued", "repeated",
-        "request", "result", "waiter",
+        "carrier", "due", "ended", "heard", "link", "message_id", "patient", "queued",
+        "repeated", "request", "result", "waiter",
     )  # fmt: skip
 
     exclusive = False
@@ -78,6 +89,8 @@ class Operation:
         self.carrier = carrier
         self.ended = False
         self.repeated = False
+        self.patient = True
+        """Whether it waits for a server that is slow to connect to, as there is no other."""
         self.waiter: Waiter | None = None
         self.link: Link | None = None
 
@@ -153,6 +166,19 @@ class Bind(Operation):
         return self._end(reply, codec.BIND_RESPONSE)
 
 
+class LastBind(Bind):
+    """The same where a server may end the connection of a bind that it has refused."""
+
+    __slots__ = ()
+
+    def take(self, reply: Reply) -> bool:
+        """See Operation."""
+        last = super().take(reply)
+        if self.result.code != codec.SUCCESS and self.link is not None:
+            self.link.retiring = True
+        return last
+
+
 class Extended(Operation):
     """An extended operation, such as StartTLS."""
 
@@ -164,18 +190,63 @@ class Extended(Operation):
         return self._end(reply, codec.EXTENDED_RESPONSE)
 
 
+class Write(Operation):
+    """A change of the directory, which is answered by a result of one `kind`."""
+
+    __slots__ = ("_kind", "policy")
+    exclusive = True
+    policy: Policy | None
+
+    def __init__(self, request: bytes, carrier: Carrier, kind: int) -> None:
+        super().__init__(request, carrier)
+        self._kind = kind
+
+    def take(self, reply: Reply) -> bool:
+        """See Operation."""
+        self.policy = ppolicy.read(reply.controls)
+        return self._end(reply, self._kind)
+
+
+class Probe(Operation):
+    """Whether a connection is still there: the root DSE is asked for, and any answer will do."""
+
+    __slots__ = ()
+    exclusive = True
+
+    def __init__(self, carrier: Carrier) -> None:
+        super().__init__(_ROOT_DSE, carrier)
+
+    def take(self, reply: Reply) -> bool:
+        """See Operation. What is found in it counts for nothing."""
+        if isinstance(reply.content, Entry) or reply.content is None:
+            return False
+        return self._end(reply, codec.SEARCH_DONE)
+
+
 class Search(Operation):
     """A search; `entries` are those found, `size_limit` at most."""
 
-    __slots__ = ("_references", "_size_limit", "_surplus", "entries")
+    __slots__ = ("_most_surplus", "_references", "_size_limit", "_surplus", "entries")
     repeatable = True
 
-    def __init__(self, request: bytes, carrier: Carrier, size_limit: int) -> None:
+    def __init__(
+        self,
+        request: bytes,
+        carrier: Carrier,
+        size_limit: int,
+        most_surplus: int = MOST_SURPLUS,
+    ) -> None:
         super().__init__(request, carrier)
+        self._most_surplus = most_surplus
         self.entries: list[Entry] = []
         self._size_limit = size_limit
         self._references = 0
         self._surplus = 0
+
+    @property
+    def cut(self) -> bool:
+        """Whether there are more entries than were asked for."""
+        return self._surplus > 0 or self.result.code == codec.SIZE_LIMIT_EXCEEDED
 
     def take(self, reply: Reply) -> bool:
         """See Operation."""
@@ -184,7 +255,7 @@ class Search(Operation):
                 self.entries.append(reply.content)
             else:  # Samba has no ear for size limits
                 self._surplus += 1
-                if self._surplus > MOST_SURPLUS:
+                if self._surplus > self._most_surplus:
                     raise Malformed("there is no end of entries")
             return False
         if reply.content is None:

@@ -1,4 +1,4 @@
-"""A bounded pool of connections, and the line of operations that wait for one.
+"""A bounded pool of connections to one server, and the line of operations that wait for one.
 
 Once an attempt to connect has failed, and there is no connection, nobody waits: operations fail at
 once with what it failed with, and the pool tries by itself until it succeeds. A server that hangs
@@ -22,12 +22,18 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from authbridge.ldap.connection import Connection
+from authbridge.ldap.deadlines import Deadlines
 from authbridge.ldap.faults import Fault
-from authbridge.ldap.operations import Operation
+from authbridge.ldap.operations import Operation, Probe
+from authbridge.ldap.server import Server
+from authbridge.ldap.standing import Standing
 from authbridge.model import Reason
 
-REST = 1.0
-"""Seconds from the beginning of an attempt to connect that fails to the next one, at least."""
+PATIENCE = 1.0
+"""Seconds that who may ask another server waits for a connection to this one."""
+IDLE = 5.0
+"""Seconds after which a connection is asked whether it is still there, before anything is sent on
+it: a firewall may have forgotten it, and a bind must not be lost on it."""
 STOPPED = Fault(Reason.DIRECTORY_UNREACHABLE, "authbridge is stopping")
 
 log = Logger()
@@ -56,48 +62,99 @@ class Pool:
     """Connections that `connect` makes, for operations of one kind."""
 
     def __init__(
-        self, connect: Callable[[], Deferred[Connection]], limits: Limits, clock: IReactorTime
+        self,
+        server: Server,
+        connect: Callable[[], Deferred[Connection]],
+        limits: Limits,
+        standing: Standing,
+        probes: Deadlines,
+        clock: IReactorTime,
     ) -> None:
+        """`probes` limits how long a connection has to show that it is still there."""
+        self.server = server
+        self.standing = standing
         self._connect = connect
         self._limits = limits
         self._room = limits.room
+        self._probes = probes
         self._clock = clock
         self._connections: dict[Connection, int] = {}  # what each had heard at the last sweep
         self._free: dict[Connection, None] = {}  # those with room; the last one is the warmest
+        self._probing: set[Connection] = set()
         self._waiting: OrderedDict[Operation, None] = OrderedDict()
         self._connecting: set[Deferred[None]] = set()
         self._sweeper: IDelayedCall | None = None
         self._rest: IDelayedCall | None = None
-        self._stopped = False
-        self._down: Fault | None = None  # why there is no connection, after an attempt that failed
+        self._patience: IDelayedCall | None = None
+        self._stopped: Fault | None = None
+        self._doubted = 0.0  # when what a doubt comes from was due
 
     def submit(self, operation: Operation) -> None:
         """See operations.Carrier."""
+        standing = self.standing
         if self._free:
-            self._send(next(reversed(self._free)), operation)
-        elif self._stopped:
-            operation.fail(STOPPED)
-        elif self._down is not None:
-            operation.fail(self._down)
+            connection = next(reversed(self._free))
+            if connection.awaited or self._clock.seconds() - connection.sent_at < IDLE:
+                self._send(connection, operation)
+            else:
+                self._line_up(operation)
+                self._probe(connection)
+        elif self._stopped is not None:
+            operation.fail(self._stopped)
+        elif standing.down is not None:
+            operation.fail(standing.down)
+        elif standing.doubts is not None and not operation.patient:
+            operation.fail(standing.doubts)
         elif len(self._waiting) >= self._limits.waiting:
             operation.fail(Fault(Reason.OVERLOADED, f"{len(self._waiting)} are waiting already"))
         else:
-            operation.queued = self._clock.seconds()
-            self._waiting[operation] = None
+            self._line_up(operation)
             self._connect_more()
+
+    def blame(self, operation: Operation, fault: Fault) -> None:
+        """This operation came to nothing: what that says of the server."""
+        if operation.link is None or self._stopped is not None:
+            return  # what keeps from connecting is known here
+        if fault.reason is Reason.DIRECTORY_SILENT:
+            if any(connection.answered >= operation.due for connection in self._connections):
+                return  # what was asked later has been answered: it is this operation alone
+            self.standing.doubt(fault)
+            self._doubted = operation.due
+            for connection in list(self._free):
+                if not connection.awaited:
+                    connection.close()
+        self.standing.avoid()
+        self._fail_waiting(fault, self._clock.seconds(), patient=False)
+        self._connect_more()
+
+    def renew(self, operation: Operation) -> None:
+        """Use the connection of this operation no more: the server had a fault on it. Active
+        Directory may forget who is bound."""
+        for connection in self._connections:
+            if connection is operation.link:
+                connection.retiring = True
+                self.settled(connection)
+                break
 
     def withdraw(self, operation: Operation) -> None:
         """See operations.Carrier."""
         if operation in self._waiting:
             del self._waiting[operation]
             operation.ended = True
-        elif operation.link is not None and not operation.ended:
-            operation.link.withdraw(operation)
+            return
+        link = operation.link
+        if link is not None and not operation.ended and link.withdraw(operation):
+            words = f"{self.server} was silent for as long as a login waited"
+            self.blame(operation, Fault(Reason.DIRECTORY_SILENT, words))
 
     def settled(self, connection: Connection) -> None:
         """See connection.Owner."""
         if connection.gone or connection not in self._connections:
             return
+        if self._probing:
+            self._probing.discard(connection)
+        if self.standing.doubts is not None and connection.answered >= self._doubted:
+            self.standing.connected()  # it answers what was asked later
         if connection.retiring:
             self._free.pop(connection, None)
             if not connection.awaited:
@@ -116,6 +173,7 @@ class Pool:
         """See connection.Owner."""
         self._connections.pop(connection, None)
         self._free.pop(connection, None)
+        self._probing.discard(connection)
         for operation in unanswered:
             broken = fault.reason is Reason.DIRECTORY_UNREACHABLE
             if broken and operation.repeatable and not operation.repeated and operation.waiter:
@@ -125,40 +183,70 @@ class Pool:
                 operation.fail(fault)
         self._connect_more()
 
+    @property
+    def busy(self) -> bool:
+        """Whether anything of it is left."""
+        return bool(self._connections or self._connecting)
+
     def stop(self) -> None:
         """Close everything; whoever waits is told so."""
-        for timer in (self._sweeper, self._rest):
+        self.retire(STOPPED)
+        for connection in list(self._connections):
+            connection.close(STOPPED)
+
+    def retire(self, fault: Fault) -> None:
+        """Take nothing new, and close each connection when what is under way has ended. Whoever
+        waits is told `fault`."""
+        for timer in (self._sweeper, self._rest, self._patience):
             if timer is not None:
                 timer.cancel()
-        self._sweeper = self._rest = None
-        self._stopped, self._down = True, None
-        self._fail_waiting(STOPPED, self._clock.seconds())
+        self._sweeper = self._rest = self._patience = None
+        self._stopped = fault
+        self.standing.stop()
+        self._fail_waiting(fault, self._clock.seconds())
         for connecting in list(self._connecting):
             connecting.cancel()
         for connection in list(self._connections):
-            connection.close(STOPPED if connection.awaited else None)
+            connection.retiring = True
+            self.settled(connection)
 
     def _send(self, connection: Connection, operation: Operation) -> None:
         connection.send(operation)
         if len(connection.awaited) >= self._room:
             del self._free[connection]
 
+    def _line_up(self, operation: Operation) -> None:
+        operation.queued = self._clock.seconds()
+        self._waiting[operation] = None
+
+    def _probe(self, connection: Connection) -> None:
+        """Ask something that any server answers. Where nothing comes, the connection is closed,
+        and who waits has another."""
+        del self._free[connection]
+        self._probing.add(connection)
+        connection.send(Probe(self), self._probes)
+
     def _connect_more(self) -> None:
         """As many attempts as those who wait can use."""
         while (
             self._rest is None
+            and self._stopped is None
             and len(self._connecting) < self._limits.connecting
-            and len(self._connecting) * self._room < self._wanted()
+            and (len(self._connecting) + len(self._probing)) * self._room < self._wanted()
             and len(self._connections) + len(self._connecting) < self._limits.connections
         ):
             attempt = Deferred.fromCoroutine(self._attempt())
             if not attempt.called:
                 self._connecting.add(attempt)
+                if self._patience is None:
+                    self._patience = self._clock.callLater(PATIENCE, self._lose_patience)
             attempt.addBoth(self._attempted, attempt)
 
     def _wanted(self) -> int:
-        """How many operations there should be room for; while there is no connection, for one."""
-        return len(self._waiting) or (self._down is not None and not self._connections)
+        """How many operations there should be room for; one, where nobody knows whether the server
+        is there."""
+        standing = self.standing
+        return len(self._waiting) or (standing.down is not None or standing.doubts is not None)
 
     async def _attempt(self) -> None:
         began = self._clock.seconds()
@@ -175,6 +263,9 @@ class Pool:
 
     def _attempted(self, result: object, attempt: Deferred[None]) -> None:
         self._connecting.discard(attempt)
+        if self._patience is not None and not self._connecting:
+            self._patience.cancel()
+            self._patience = None
         if isinstance(result, Failure):
             if result.check(CancelledError, ConnectingCancelledError):
                 return  # it is stopped
@@ -185,8 +276,9 @@ class Pool:
 
     def _connected(self, connection: Connection) -> None:
         connection.owner = self
-        self._down = None
-        connection.opened_at = self._clock.seconds()
+        self.standing.connected()
+        connection.answered = 0.0  # a service bind: it says nothing of what comes
+        connection.opened_at = connection.sent_at = self._clock.seconds()
         self._connections[connection] = 0
         if self._sweeper is None:
             self._sweeper = self._clock.callLater(self._limits.sweep, self._sweep)
@@ -195,21 +287,35 @@ class Pool:
     def _not_connected(self, fault: Fault, began: float) -> None:
         """Who waited before this attempt began has had an answer; who came later has another
         attempt. From now on nobody waits: attempts go on by themselves until one succeeds."""
-        if not self._connections:
-            self._down = fault
+        standing = self.standing
+        if not self._connections or standing.doubts is not None:
+            standing.refused(fault)
             self._fail_waiting(fault, began)
-        if self._rest is None:
-            rest = max(0.0, began + REST - self._clock.seconds())
+        if self._rest is None and self._stopped is None:
+            rest = max(0.0, began + standing.rest() - self._clock.seconds())
             self._rest = self._clock.callLater(rest, self._rested)
+
+    def _lose_patience(self) -> None:
+        """Whoever may ask another server does so now."""
+        self._patience = None
+        if self._connections:
+            return
+        fault = Fault(
+            Reason.DIRECTORY_SILENT, f"{self.server}: no connection in {PATIENCE:g} s, so far"
+        )
+        self.standing.doubt(fault)
+        self._doubted = self._clock.seconds()
+        self._fail_waiting(fault, self._clock.seconds(), patient=False)
 
     def _rested(self) -> None:
         self._rest = None
         self._connect_more()
 
-    def _fail_waiting(self, fault: Fault, began: float) -> None:
+    def _fail_waiting(self, fault: Fault, began: float, *, patient: bool = True) -> None:
         # Who fails may ask again at once, and is then behind the last of these.
-        for operation in [one for one in self._waiting if one.queued <= began]:
-            if operation in self._waiting:
+        early = [one for one in self._waiting if one.queued <= began]
+        for operation in early:
+            if operation in self._waiting and (patient or not operation.patient):
                 del self._waiting[operation]
                 operation.fail(fault)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -76,7 +77,7 @@ def users(tmp_path):
 def checker(users, workers):
     users.write(alice="wonderland")
     return file.make_checker(
-        file.FileSettings(users.path), Surroundings(Clock(), workers, time.time)
+        file.FileSettings(users.path), Surroundings(Clock(), workers, time.time, random.random)
     )
 
 

@@ -2,107 +2,42 @@
 
 from __future__ import annotations
 
-import calendar
-
 import pytest
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, fail, succeed
 
 from authbridge import model
 from authbridge.authenticator import Authenticator, Domain, NamedChecker
 from authbridge.checkers import CheckerSettings, Probed, Surroundings
 from authbridge.checkers import ldap as kind
 from authbridge.ldap.lookup import LookupSettings
-from authbridge.ldap.names import NameTemplate, UpnTemplate
+from authbridge.ldap.names import LogonTemplate, NameTemplate
+from authbridge.ldap.presets import PRESETS
 from authbridge.log import LoginLog, LogSettings
-from authbridge.model import JID, Reason, Trace, Verdict, rejected, unavailable
+from authbridge.model import Reason, Trace, Verdict, rejected, unavailable
 from authbridge.secret import Secret
 from authbridge.settings import Mistakes, Table
+from tests.checkers.corp import (
+    ALICE,
+    BOB,
+    CREW,
+    HOST,
+    PEOPLE,
+    RECORD,
+    SECRET,
+    SERVICE,
+    STAFF,
+    TODAY,
+    Corp,
+    by_dns,
+    read,
+)
 from tests.doubles import now
 from tests.ldap import server
-from tests.ldap.server import Book, Network, bound, done, entry, policy, reference
+from tests.ldap.server import Book, bound, done, entry, policy, reference
 
-HOST = "192.0.2.1"
-PEOPLE = b"ou=people,dc=example,dc=org"
-ALICE, BOB = b"uid=alice," + PEOPLE, b"uid=bob," + PEOPLE
-STAFF, CREW = "cn=staff,ou=groups,dc=example,dc=org", "cn=crew,ou=groups,dc=example,dc=org"
-SERVICE, SECRET = "cn=service,dc=example,dc=org", b"through-the-glass"
-TODAY = calendar.timegm((2026, 11, 22, 12, 0, 0))
 DAY = 86400
 
 MATCHES, MISMATCH, UNKNOWN = model.PASSWORD_MATCHES, model.PASSWORD_MISMATCH, model.USER_UNKNOWN
-
-
-def read(folder, **given):
-    """The settings, and the mistakes in them."""
-    mistakes = Mistakes()
-    data = {name: value for name, value in given.items() if value is not None}
-    return kind.read_settings(Table(data, "checkers.corp", mistakes, folder)), list(mistakes)
-
-
-class Corp:
-    """A directory with people, a network, and a checker."""
-
-    def __init__(self, folder):
-        self.folder = folder
-        self.network = Network()
-        self.book = Book()
-        self.network.listen(HOST, answer=self.book.answer)
-        self.book.add(SERVICE.encode(), SECRET)
-        self.book.add(ALICE, b"wonderland", uid=[b"alice"], mail=[b"al@example.org"])
-        self.book.add(BOB, b"builder", uid=[b"bob"])
-        (folder / "password").write_bytes(SECRET)
-        (folder / "password").chmod(0o600)
-        self.given = {
-            "servers": [f"ldap://{HOST}"], "insecure_clear_text": True, "base": PEOPLE.decode(),
-            "bind_dn": SERVICE, "bind_password_file": "password",
-        }  # fmt: skip
-        self.checker = None
-        self.surroundings = None
-
-    def set(self, **given):
-        """Settings in place of the usual ones; None for none."""
-        self.given.update(given)
-        self.checker = None
-        return self
-
-    def make(self):
-        settings, mistakes = read(self.folder, **self.given)
-        assert mistakes == []
-        self.surroundings = Surroundings(self.network, None, lambda: self.wall)
-        self.checker = kind.make_checker(settings, self.surroundings)
-        return self.checker
-
-    wall = float(TODAY)
-
-    def begin(self, user, password=b"wonderland", trace=None):
-        checker = self.checker or self.make()
-        jid = JID(user, "example.org")
-        return Deferred.fromCoroutine(checker.check_password(jid, Secret(password), trace))
-
-    def login(self, user="alice", password=b"wonderland", trace=None, seconds=0):
-        answer = self.begin(user, password, trace)
-        self.network.settle()
-        self.network.settle(seconds)
-        return now(answer)
-
-    def exists(self, user="alice", trace=None):
-        checker = self.checker or self.make()
-        answer = Deferred.fromCoroutine(checker.user_exists(JID(user, "example.org"), trace))
-        self.network.settle()
-        return now(answer)
-
-    @property
-    def binds(self):
-        """Names of users' binds."""
-        return [one.name for one in self.book.of("bind") if one.name != SERVICE.encode()]
-
-    @property
-    def searches(self):
-        return self.book.of("search")
-
-    def script(self, answer):
-        """A server that answers so in place of the book."""
-        self.network.listen(HOST, answer=answer)
 
 
 @pytest.fixture
@@ -126,20 +61,26 @@ def test_it_is_a_kind_of_checker_that_is_found_by_name(corp):
     assert list(mistakes) == []
     assert settings.kind is kind
     assert settings.knows_users
-    assert isinstance(settings.make(Surroundings(corp.network, None, float)), Probed)
+    assert isinstance(settings.make(Surroundings(corp.network, None, float, float)), Probed)
 
 
-def test_a_search_a_dn_and_a_upn_are_three_ways_to_a_user(corp):
-    given = {"servers": ["ldaps://a"]}
-    assert isinstance(read(corp.folder, **given, base="dc=x")[0].how, LookupSettings)
-    settings, mistakes = read(corp.folder, **given, user_dn="uid={user},dc=x")
+@pytest.mark.parametrize("preset", PRESETS)
+def test_a_search_a_dn_and_a_logon_name_are_ways_to_a_user(corp, preset):
+    given = {"servers": ["ldaps://a"], "preset": preset}
+    settings, mistakes = read(corp.folder, **given, base="dc=x")
     assert mistakes == []
-    assert isinstance(settings.how, NameTemplate)
-    assert not settings.knows_users
-    settings, mistakes = read(corp.folder, **given, user_upn="{user}@x", preset="openldap")
-    assert mistakes == []
-    assert isinstance(settings.how, UpnTemplate)
-    assert not settings.knows_users
+    assert isinstance(settings.how, LookupSettings)
+    assert settings.knows_users
+    for direct, template in {
+        "user_dn": ("uid={user},dc=x", NameTemplate),
+        "user_upn": ("{user}@x", LogonTemplate),
+        "user_logon_name": ("X\\{user}", LogonTemplate),
+    }.items():
+        settings, mistakes = read(corp.folder, **given, **{direct: template[0]})
+        assert mistakes == []
+        assert isinstance(settings.how, template[1])
+        assert not settings.knows_users
+        assert settings.preset is PRESETS[preset]
 
 
 @pytest.mark.parametrize(
@@ -147,23 +88,55 @@ def test_a_search_a_dn_and_a_upn_are_three_ways_to_a_user(corp):
     [
         ({"base": None}, "base: is missing"),
         ({"preset": "opendlap"}, 'preset: "opendlap" is not known; did you mean "openldap"?'),
+        (
+            {"preset": "activedirectory"},
+            'preset: "activedirectory" is not known; did you mean "active-directory"?',
+        ),
+        ({"preset": "freeipa "}, 'did you mean "freeipa"?'),
+        ({"preset": 389}, "preset: should be a string"),
+        ({"preset": ""}, "preset: should be a string"),
         ({"exists_cache": "2h"}, "exists_cache: should be between 0 and 3600 seconds"),
         ({"exists_cache": "soon"}, "exists_cache: should be a duration"),
         ({"bind_password_file": None}, "bind_password_file: is missing"),
         ({"bind_dn": None}, "bind_password_file: is the password of bind_dn"),
         ({"filtr": "(a=b)"}, 'filtr: there is no such setting; did you mean "filter"?'),
+        *(
+            ({"bind_dn": name, "preset": preset}, f'bind_dn: "{name}": ')
+            for name in ("svc@ad.example.org", "AD\\svc")
+            for preset in PRESETS
+            if preset != "active-directory"
+        ),
+        ({"bind_dn": "AD\\", "preset": "active-directory"}, 'bind_dn: "AD\\": '),
+        ({"bind_dn": "svc", "preset": "active-directory"}, 'bind_dn: "svc": '),
         ({"user_dn": "uid=alice", "direct": True}, 'user_dn: "uid=alice": {user} stands'),
         ({"user_dn": "uid={user}x", "direct": True}, "is the whole value of an attribute"),
         ({"user_dn": "", "direct": True}, "user_dn: should be a string"),
         ({"user_upn": "{user}@a b", "direct": True}, 'user_upn: "{user}@a b": should be {user}@'),
+        ({"user_upn": "X\\{user}x", "direct": True}, 'user_upn: "X\\{user}x": should be'),
+        ({"user_upn": 1, "direct": True}, "user_upn: should be a string"),
+        ({"user_logon_name": "{user}", "direct": True}, 'user_logon_name: "{user}": should be'),
+        ({"user_logon_name": "", "direct": True}, "user_logon_name: should be a string"),
         ({"user_dn": "uid={user}", "user_upn": "{user}@x", "direct": True},
          "user_upn: contradicts user_dn"),
+        ({"user_dn": "uid={user}", "user_logon_name": "X\\{user}", "direct": True},
+         "user_logon_name: contradicts user_dn"),
+        ({"user_upn": "{user}@x", "user_logon_name": "X\\{user}", "direct": True},
+         "user_logon_name: contradicts user_upn"),
         ({"user_dn": "uid={user}", "bind_dn": SERVICE, "bind_password_file": "password",
           "direct": True, "two": True}, "bind_dn: belongs to a search, and user_dn binds without"),
         ({"user_upn": "{user}@x", "search_connections": 3, "direct": True}, "and user_upn binds"),
+        ({"user_logon_name": "X\\{user}", "login": ["uid"], "direct": True},
+         "login: belongs to a search, and user_logon_name binds without one"),
         ({"user_dn": "uid={user}", "base": "dc=x", "direct": True}, "belongs to a search"),
         ({"user_dn": "uid={user}", "filter": "(a=b)", "direct": True}, "belongs to a search"),
         ({"user_dn": "uid={user}", "require_groups": ["cn=x"], "direct": True}, "belongs to"),
+        *(
+            ({"user_upn": "{user}@x", name: value, "direct": True}, f"{name}: belongs to a search")
+            for name, value in {
+                "jid_attribute": "uid", "aliases": True, "group_membership": "search",
+                "group_base": "dc=x", "group_depth": 3, "exists_cache": "1s", "new_users": "dc=x",
+            }.items()
+        ),
     ],
 )  # fmt: skip
 def test_a_mistake_is_one_line_with_its_key(corp, given, mistake):
@@ -175,6 +148,20 @@ def test_a_mistake_is_one_line_with_its_key(corp, given, mistake):
     assert len(found) == lines
     assert found[0].startswith("checkers.corp.")
     assert mistake in found[0]
+
+
+def test_a_mistake_in_a_preset_is_no_mistake_in_what_it_would_have_brought(corp):
+    (line,) = read(corp.folder, **{**corp.given, "preset": "ad", "jid_attribute": "uid"})[1]
+    assert line.startswith('checkers.corp.preset: "ad" is not known')
+
+
+@pytest.mark.parametrize("name", ["svc@ad.example.org", "AD\\svc", SERVICE])
+def test_a_service_account_of_windows_may_have_windows_names(corp, name):
+    corp.book.passwords[name.encode()] = SECRET
+    corp.set(preset="active-directory", bind_dn=name, filter="(objectClass=*)", jid_attribute="uid")
+    corp.book.entries[ALICE]["userAccountControl"] = [b"512"]
+    assert corp.login() is MATCHES
+    assert corp.book.of("bind")[0].name == name.encode()
 
 
 def test_nothing_is_connected_before_the_first_login_and_everything_is_closed_at_the_end(corp):
@@ -424,6 +411,18 @@ def test_an_entry_with_several_names_is_no_jid_unless_each_may_be_one(corp):
     assert corp.login("al") is MATCHES
 
 
+def test_an_address_may_be_of_a_domain_in_any_spelling(corp):
+    """ACE, as a directory is likely to have it, is found by the JID's own spelling with aliases."""
+    corp.set(login=["mail"], jid_attribute="mail")
+    corp.domain = "bücher.example"
+    corp.book.entries[ALICE]["mail"] = ["al@BÜCHER.example".encode()]
+    assert corp.login("al") is MATCHES
+    assert corp.login("al\\40bücher.example") == rejected(Reason.NOT_CANONICAL)
+    corp.set(login=["cn"])
+    corp.book.entries[ALICE].update(mail=[b"al@xn--bcher-kva.example"], cn=[b"al"])
+    assert corp.login("al") is MATCHES
+
+
 def test_a_name_that_a_jid_escapes_is_searched_for_as_it_is(corp):
     names = [b"o'brien", b"a b", b"a@b", b"a/b", b'a"b', b"a&b", b"a:b", b"<a>", b"a\\20b"]
     locals_ = ["o\\27brien", "a\\20b", "a\\40b", "a\\2fb", "a\\22b", "a\\26b", "a\\3ab",
@@ -442,12 +441,50 @@ def test_what_means_something_in_a_filter_finds_nobody(corp, local):
 
 
 def test_another_login_attribute_finds_an_entry_and_does_not_name_it(corp):
-    corp.set(login=["uid", "mail"])
+    corp.book.entries[ALICE]["cn"] = [b"al@x"]
+    corp.set(login=["uid", "cn"])
     assert corp.login() is MATCHES
-    assert corp.login("al\\40example.org") == rejected(Reason.NOT_CANONICAL)
+    assert corp.login("al\\40x") == rejected(Reason.NOT_CANONICAL)
     corp.set(aliases=True)
-    assert corp.login("al\\40example.org") is MATCHES
+    assert corp.login("al\\40x") is MATCHES
     assert corp.login() is MATCHES
+
+
+def test_an_address_of_the_domain_stands_for_what_is_before_it(corp):
+    """al@example.org is al of example.org, and not al\\40example.org of it as well."""
+    corp.set(login=["mail"], jid_attribute="mail")
+    assert corp.login("al") is MATCHES
+    assert corp.searches[-1].filter == (
+        "or", ("eq", b"mail", b"al"), ("eq", b"mail", b"al@example.org"),
+    )  # fmt: skip
+    assert corp.exists("al") is model.USER_EXISTS
+    assert corp.login("al\\40example.org") == rejected(Reason.NOT_CANONICAL)
+    corp.book.entries[ALICE]["mail"] = [b"Al@Example.ORG"]
+    assert corp.login("al") is MATCHES
+
+
+def test_an_address_of_another_domain_stands_for_all_of_it(corp):
+    corp.set(login=["mail"], jid_attribute="mail")
+    corp.domain = "other.example"
+    assert corp.login("al") is UNKNOWN
+    assert corp.login("al\\40example.org") is MATCHES
+
+
+def test_two_who_have_a_name_by_address_and_without_are_ambiguous(corp):
+    """Not one of them, whichever came first."""
+    corp.book.entries[BOB]["mail"] = [b"al"]
+    corp.set(login=["mail"], jid_attribute="mail")
+    assert corp.login("al") == rejected(Reason.USER_AMBIGUOUS)
+    assert corp.binds == []
+
+
+def test_one_account_is_one_jid_where_it_is_found_by_its_address(corp):
+    corp.set(login=["uid", "mail"])
+    assert corp.login("al") == rejected(Reason.NOT_CANONICAL)
+    assert corp.login("alice") is MATCHES
+    corp.set(aliases=True)
+    assert corp.login("al") is MATCHES
+    assert corp.login("al\\40example.org") == rejected(Reason.NOT_CANONICAL)
 
 
 def test_a_filter_keeps_others_out(corp):
@@ -469,9 +506,8 @@ def test_an_account_that_is_over_is_nobody(corp, attributes):
     trace = Trace()
     assert corp.login(trace=trace) == rejected(Reason.ACCOUNT_EXPIRED)
     ((name, values),) = attributes.items()
-    (told,) = [words for step, words in trace.steps if step == "expiry"]
-    assert told.startswith(name)
-    assert told.endswith(values[0].decode())
+    (told,) = [words for step, words in trace.steps if step == "account"]
+    assert told == f"{name} {values[0].decode()}"
     assert corp.exists() == rejected(Reason.ACCOUNT_EXPIRED)
     assert corp.binds == []
     corp.wall -= DAY
@@ -486,6 +522,93 @@ def test_an_expiry_is_explained_beside_a_date_that_is_no_text(corp):
 def test_a_date_that_cannot_be_read_cannot_tell(corp):
     corp.book.entries[ALICE]["pwdEndTime"] = [b"next year"]
     assert corp.login() == unavailable(Reason.DIRECTORY_FAILED)
+
+
+INACTIVATED = b"Account inactivated. Contact system administrator."
+
+
+def netscape(corp, code, text):
+    """A server that refuses to bind alice, whatever the password, as 389 does."""
+
+    def answer(server, request):
+        if request.kind == "bind" and request.name == ALICE:
+            corp.book.asked.append(request)
+            return bound(request.id, code, text, policy(error=1))
+        return corp.book.answer(server, request)
+
+    corp.script(answer)
+
+
+@pytest.mark.parametrize("preset", ["389", "freeipa"])
+@pytest.mark.parametrize(
+    ("code", "text", "reason"),
+    [
+        (53, INACTIVATED, Reason.ACCOUNT_DISABLED),
+        (19, b"Exceed password retry limit. Please try later.", Reason.ACCOUNT_LOCKED),
+        (53, b"Account (Kerberos principal) is expired", Reason.ACCOUNT_EXPIRED),
+        (53, b"Too many failed logins.\n", Reason.ACCOUNT_LOCKED),
+        (49, b"Password is expired.\n", Reason.PASSWORD_EXPIRED),
+    ],
+)
+def test_389_and_freeipa_say_in_words_why_somebody_may_not_log_in(corp, preset, code, text, reason):
+    netscape(corp, code, text)
+    corp.set(preset=preset, filter="(objectClass=*)")
+    assert corp.login() == rejected(reason)
+    assert corp.binds == [ALICE]
+
+
+@pytest.mark.parametrize("preset", ["openldap", "lldap"])
+def test_the_same_words_of_another_server_are_a_refusal_of_ours(corp, preset):
+    netscape(corp, 53, INACTIVATED)
+    corp.set(preset=preset, filter="(objectClass=*)")
+    assert corp.login() == unavailable(Reason.DIRECTORY_REFUSED)
+
+
+@pytest.mark.parametrize(
+    ("preset", "attributes", "reason"),
+    [
+        ("389", {"nsAccountLock": [b"true"]}, Reason.ACCOUNT_DISABLED),
+        ("freeipa", {"nsAccountLock": [b"TRUE"]}, Reason.ACCOUNT_DISABLED),
+        ("freeipa", {"krbPrincipalExpiration": [b"20261122115959Z"]}, Reason.ACCOUNT_EXPIRED),
+    ],
+)
+def test_who_may_not_use_an_account_does_not_exist_and_is_bound_all_the_same(
+    corp, preset, attributes, reason
+):
+    """The server refuses the bind; the filter is none that an account's state is hidden by."""
+    corp.book.entries[ALICE].update(attributes)
+    corp.set(preset=preset, filter="(objectClass=*)")
+    assert corp.exists() == rejected(reason)
+    assert corp.binds == []
+    assert corp.login() is MATCHES
+    assert corp.login("alice", b"wrong") is MISMATCH
+    netscape(corp, 53, INACTIVATED)
+    corp.make()
+    assert corp.login() == rejected(Reason.ACCOUNT_DISABLED)
+
+
+def test_an_expiration_of_freeipa_that_is_to_come_keeps_nobody_out(corp):
+    corp.book.entries[ALICE]["krbPrincipalExpiration"] = [b"20261122120001Z"]
+    corp.set(preset="freeipa", filter="(objectClass=*)")
+    assert corp.exists() is model.USER_EXISTS
+
+
+def test_lldap_has_no_such_thing_as_a_state(corp):
+    corp.book.entries[ALICE].update(
+        objectClass=[b"person"], shadowExpire=[b"0"], nsAccountLock=[b"true"]
+    )
+    corp.set(preset="lldap")
+    assert corp.login() is MATCHES
+    assert corp.exists() is model.USER_EXISTS
+    assert corp.searches[0].attributes == (b"uid",)
+
+
+def test_only_openldap_keeps_out_before_the_bind_who_may_not_use_an_account(corp):
+    """slapd lets them in by a bind."""
+    corp.book.entries[ALICE]["shadowExpire"] = [b"0"]
+    assert corp.login() == rejected(Reason.ACCOUNT_EXPIRED)
+    assert corp.login("alice", b"wrong") == rejected(Reason.ACCOUNT_EXPIRED)
+    assert corp.binds == []
 
 
 GROUPS = {"member": ALICE, "uniqueMember": ALICE, "memberUid": b"alice"}
@@ -525,6 +648,60 @@ def test_membership_may_be_in_the_users_entry(corp):
     assert corp.login("bob", b"builder") == rejected(Reason.NOT_IN_GROUP)
 
 
+def test_a_user_may_be_in_a_group_through_others(corp):
+    inner = "cn=inner,ou=groups,dc=example,dc=org"
+    corp.book.add(inner.encode(), uniqueMember=[ALICE])
+    corp.book.add(STAFF.encode(), member=[inner.encode()])
+    corp.set(require_groups=[STAFF])
+    assert corp.login() == rejected(Reason.NOT_IN_GROUP)
+    corp.set(group_base="ou=groups,dc=example,dc=org")
+    trace = Trace()
+    assert corp.login(trace=trace) is MATCHES
+    assert [words for step, words in trace.steps if step == "group"] == [
+        f"{STAFF}: no member, 0 success",
+        f"groups on level 1: {inner}",
+        f"{STAFF}: a member, 0 success",
+    ]
+    assert corp.login("bob", b"builder") == rejected(Reason.NOT_IN_GROUP)
+    assert corp.exists() is model.USER_EXISTS
+
+
+def test_a_group_may_be_one_for_each_domain(corp):
+    corp.book.add(b"cn=staff,ou=example.org,dc=example,dc=org", member=[ALICE])
+    corp.book.add(b"cn=staff,ou=other.example,dc=example,dc=org")
+    corp.set(require_groups=["cn=staff,ou={domain},dc=example,dc=org"])
+    assert corp.login() is MATCHES
+    corp.domain = "other.example"
+    assert corp.login() == rejected(Reason.NOT_IN_GROUP)
+
+
+def test_an_outage_between_two_groups_cannot_tell(corp):
+    corp.set(require_groups=[STAFF, CREW])
+    corp.book.add(CREW.encode(), member=[ALICE])
+    corp.book.add(STAFF.encode())
+
+    def answer(server, request):
+        return None if request.name == STAFF.encode() else corp.book.answer(server, request)
+
+    corp.script(answer)
+    assert corp.login(seconds=4) == unavailable(Reason.DIRECTORY_SILENT)
+    assert corp.binds == []
+
+
+def test_a_login_is_asked_about_at_one_server(corp):
+    """What is new may not be known everywhere yet, and then the password is not either."""
+    other = Book(entries=dict(corp.book.entries), passwords=dict(corp.book.passwords))
+    other.add(STAFF.encode(), member=[ALICE])
+    corp.network.listen("192.0.2.2", answer=other.answer)
+    corp.set(servers=[f"ldap://{HOST}", "ldap://192.0.2.2"], require_groups=[STAFF])
+    corp.book.search_result = 32, b""
+    corp.book.passwords[ALICE] = b"before"
+    assert corp.login() is MATCHES
+    assert [request.name for request in corp.searches] == [PEOPLE]
+    assert corp.binds == []
+    assert [request.name for request in other.of("search")] == [PEOPLE, STAFF.encode()]
+
+
 def without(corp, *groups):
     """A directory in which these groups are not there."""
 
@@ -543,8 +720,19 @@ def test_a_group_that_cannot_be_asked_cannot_tell(corp):
     without(corp, STAFF)
     trace = Trace()
     assert corp.login(trace=trace) == unavailable(Reason.DIRECTORY_REFUSED)
-    assert f"a search in {STAFF}: 32 noSuchObject" in trace.steps[-1][1]
+    told = [words for step, words in trace.steps if STAFF in words]
+    refused = f"the server refused a search for {STAFF}: 32 noSuchObject (it is not there"
+    assert told[0].startswith(f"{STAFF}: ldap://{HOST}:389: {refused}")
+    assert trace.steps[-1] == ("fault", told[0].removeprefix(f"{STAFF}: "))
     assert corp.binds == []
+
+
+def test_a_group_that_cannot_be_asked_is_named_in_the_log(corp, events):
+    corp.set(require_groups=[STAFF])
+    without(corp, STAFF)
+    corp.login()
+    (words,) = told(events)
+    assert STAFF in words
 
 
 def test_a_group_that_cannot_be_asked_keeps_nobody_out_who_is_in_another(corp):
@@ -553,6 +741,40 @@ def test_a_group_that_cannot_be_asked_keeps_nobody_out_who_is_in_another(corp):
     without(corp, STAFF)
     assert corp.login() is MATCHES
     assert corp.login("bob", b"builder") == unavailable(Reason.DIRECTORY_REFUSED)
+
+
+# --- the service account --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("spell", [bytes, bytes.upper])
+def test_the_service_account_is_nobodys_to_log_in_with(corp, spell):
+    """A few wrong passwords for it would keep out everybody."""
+    account = b"uid=service," + PEOPLE
+    corp.book.add(spell(b"uid=service") + b"," + PEOPLE, SECRET, uid=[b"service"])
+    corp.book.passwords[account] = SECRET
+    corp.set(bind_dn=account.decode())
+    for password in (SECRET, b"wrong"):
+        trace = Trace()
+        assert corp.login("service", password, trace) == rejected(Reason.SERVICE_ACCOUNT)
+        assert trace.steps[-1] == ("bind", "none: the password was not tried")
+    assert corp.exists("service") == rejected(Reason.SERVICE_ACCOUNT)
+    assert [one.name for one in corp.book.of("bind")] == [account]
+    assert corp.login() is MATCHES
+
+
+@pytest.mark.parametrize("dn", ["uid=service, ou=people,dc=example,dc=org",
+                                "uid = service,ou=people,dc=example,dc=org"])  # fmt: skip
+def test_blanks_in_bind_dn_make_no_other_account_of_it(corp, dn):
+    corp.book.add(b"uid=service," + PEOPLE, SECRET, uid=[b"service"])
+    corp.book.passwords[dn.encode()] = SECRET
+    corp.set(bind_dn=dn)
+    assert corp.login("service", b"wrong") == rejected(Reason.SERVICE_ACCOUNT)
+
+
+def test_who_searches_anonymously_has_no_account_that_could_be_locked(corp):
+    corp.set(bind_dn=None, bind_password_file=None)
+    assert corp.login() is MATCHES
+    assert corp.exists() is model.USER_EXISTS
 
 
 # --- existence ------------------------------------------------------------------------------------
@@ -595,6 +817,15 @@ def test_that_nothing_could_be_told_is_not_kept(corp):
     corp.book.search_result = 52, b""
     assert corp.exists() == unavailable(Reason.DIRECTORY_FAILED)
     corp.book.search_result = 0, b""
+    assert corp.exists() is model.USER_EXISTS
+
+
+def test_nobody_exists_or_not_during_an_outage(corp):
+    down(corp)
+    for _ in range(3):  # the first waits, the others are told at once
+        assert corp.exists() == unavailable(Reason.DIRECTORY_UNREACHABLE)
+    corp.network.listen(HOST, answer=corp.book.answer)
+    corp.network.settle(1)
     assert corp.exists() is model.USER_EXISTS
 
 
@@ -684,22 +915,21 @@ def test_a_name_that_a_directory_would_take_for_anothers_reaches_nobody(direct, 
     assert trace.steps[0][0] == "name"
 
 
-def test_a_upn_is_made_and_bound_to(direct):
-    direct.set(user_dn=None, user_upn="{user}@corp.example.org")
-    direct.book.passwords[b"alice@corp.example.org"] = b"wonderland"
+@pytest.mark.parametrize(
+    ("setting", "template", "name"),
+    [
+        ("user_upn", "{user}@corp.example.org", b"alice@corp.example.org"),
+        ("user_logon_name", "CORP\\{user}", b"CORP\\alice"),
+    ],
+)
+def test_a_logon_name_is_made_and_bound_to(direct, setting, template, name):
+    """More of them in test_ldap_active_directory."""
+    direct.set(user_dn=None, **{setting: template})
+    direct.book.passwords[name] = b"wonderland"
     assert direct.login() is MATCHES
     assert direct.login("alice", b"wrong") is MISMATCH
-
-
-@pytest.mark.parametrize(
-    "local",
-    ["a\\40b", "a\\5cb", "a\\b", "a\\2fb", "a,b", "a=b", "a+b", "a;b", "a*", "a|b", "a[b", "a]b",
-     "a?b", "a\\20b", "a\\22b", "a\\3ab", "\\3ca\\3e"],
-)  # fmt: skip
-def test_a_name_that_is_no_part_of_a_upn_reaches_nobody(direct, local):
-    direct.set(user_dn=None, user_upn="{user}@corp.example.org")
-    assert direct.login(local) is UNKNOWN
-    assert direct.network.attempts == []
+    assert direct.login("a\\40b") is UNKNOWN
+    assert direct.binds == [name, name]
 
 
 def test_without_a_search_it_cannot_tell_who_exists(direct):
@@ -798,6 +1028,10 @@ def test_an_authenticators_deadline_ends_a_login_at_a_hung_directory(direct):
     direct.network.settle()
     direct.network.settle(2)
     assert now(answer) == unavailable(Reason.DEADLINE_PASSED)
+    hanging, again = direct.network.servers  # whether the server is there is found out meanwhile
+    assert (hanging.lost, hanging.kinds, again.kinds) == (True, ["bind"], [])
+    direct.surroundings.at_stop[0]()
+    direct.network.settle()
     assert direct.network.open == []
 
 
@@ -815,6 +1049,56 @@ def test_an_empty_password_is_never_bound_with_even_past_the_authenticator(direc
     with pytest.raises(ValueError, match="needs a name and a password"):
         direct.login("alice", b"")
     assert direct.network.attempts == []
+
+
+# --- servers that DNS knows -----------------------------------------------------------------------
+
+
+def test_a_login_waits_for_the_servers_to_be_found(corp):
+    found = Deferred()
+    answer = by_dns(corp, lambda: found).begin("alice")
+    corp.network.settle()
+    assert corp.network.attempts == []
+    found.callback([RECORD])
+    corp.network.settle()
+    assert now(answer) is MATCHES
+    assert corp.login("alice", b"wrong") is MISMATCH
+
+
+def no_dns():
+    return fail(OSError("no name server"))
+
+
+@pytest.mark.parametrize(
+    ("dns", "reason"),
+    [
+        (Deferred, Reason.DIRECTORY_SILENT),
+        (no_dns, Reason.DIRECTORY_UNREACHABLE),
+        (lambda: succeed([]), Reason.DIRECTORY_UNREACHABLE),
+    ],
+)
+def test_servers_that_are_not_found_are_an_outage(corp, dns, reason):
+    by_dns(corp, dns)
+    for what in ("check_password", "user_exists"):
+        password = (Secret(b"x"),) if what == "check_password" else ()
+        asking = getattr(corp.checker, what)(corp.jid("alice"), *password, None)
+        answer = Deferred.fromCoroutine(asking)
+        corp.network.settle(4)
+        assert now(answer) == unavailable(reason)
+    outcome, steps = probe(corp, 4)
+    assert outcome == unavailable(reason)
+    ((name, words),) = steps
+    assert (name, "_ldap._tcp.example.org" in words) == ("fault", True)
+    assert corp.network.attempts == []
+
+
+def test_a_probe_tells_where_the_servers_were_found(corp):
+    outcome, steps = probe(by_dns(corp, lambda: succeed([RECORD])))
+    assert outcome is model.USER_EXISTS
+    name, words = steps[0]
+    assert name == "servers"
+    assert "dc1.example.org" in words
+    assert "ldap://dc1.example.org:389" in steps[1][1]
 
 
 # --- the log --------------------------------------------------------------------------------------
@@ -939,10 +1223,11 @@ def test_a_dn_that_is_no_text_is_explained(corp):
 # --- probing --------------------------------------------------------------------------------------
 
 
-def probe(corp):
+def probe(corp, seconds=0):
     trace = Trace()
     answer = Deferred.fromCoroutine((corp.checker or corp.make()).probe(trace))
     corp.network.settle()
+    corp.network.settle(seconds)
     return now(answer), trace.steps
 
 
@@ -955,6 +1240,17 @@ def test_a_probe_tries_every_server(corp):
         f"ldap://{HOST}:389, not encrypted",
         "ldap://192.0.2.2:389, not encrypted",
     ]
+
+
+def test_a_probe_does_not_fail_for_a_group_of_each_domain(corp):
+    corp.book.add(b"cn=staff,ou=example.org,dc=example,dc=org", member=[ALICE])
+    corp.set(require_groups=["cn=staff,ou={domain},dc=example,dc=org"])
+    without(corp, "cn=staff,ou={domain},dc=example,dc=org")
+    assert corp.login() is MATCHES
+    outcome, steps = probe(corp)
+    assert outcome is model.USER_EXISTS
+    words = "cn=staff,ou={domain},dc=example,dc=org: one for each domain, not looked for"
+    assert [words for step, words in steps if step == "group"] == [words]
 
 
 @pytest.mark.parametrize("order", [1, -1])
@@ -973,6 +1269,36 @@ def test_a_probe_does_not_bind_a_refused_account_at_every_server(corp):
     outcome, _ = probe(corp)
     assert outcome == unavailable(Reason.SERVICE_ACCOUNT_REFUSED)
     assert len(corp.book.of("bind")) == 1
+
+
+def test_a_probe_goes_on_to_a_server_that_does_not_refuse_the_account(corp):
+    """Each refusal after one that was accepted is about its own server."""
+
+    def answer(server, request):
+        return bound(request.id, 49)
+
+    corp.network.listen("192.0.2.2", answer=answer)
+    corp.network.listen("192.0.2.3", answer=corp.book.answer)
+    corp.set(servers=[f"ldap://{HOST}", "ldap://192.0.2.2", "ldap://192.0.2.3"])
+    outcome, steps = probe(corp)
+    assert outcome == unavailable(Reason.SERVICE_ACCOUNT_REFUSED)
+    assert [step for step, _ in steps].count("users") == 2
+    assert len(corp.book.of("bind")) == 2
+
+
+def test_a_probe_looks_for_the_groups_that_are_within_groups(corp):
+    corp.book.add(STAFF.encode(), member=[ALICE])
+    groups = "ou=groups,dc=example,dc=org"
+    corp.set(require_groups=[STAFF], group_base=groups)
+    outcome, steps = probe(corp)
+    assert outcome == unavailable(Reason.DIRECTORY_REFUSED)
+    assert f"nothing is found by anything below {groups}" in steps[-1][1]
+    corp.book.add(groups.encode())
+    outcome, steps = probe(corp)
+    assert outcome is model.USER_EXISTS
+    assert steps[-2:] == [
+        ("groups", f"anything below {groups}: found"), ("group", f"{STAFF}: found"),
+    ]  # fmt: skip
 
 
 def test_a_probe_of_a_direct_bind_connects_and_binds_nobody(direct):

@@ -2,36 +2,48 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 from twisted.internet.defer import Deferred
+from twisted.internet.error import ConnectError
 from twisted.python.failure import Failure
 
 from authbridge.ldap import codec, ppolicy
+from authbridge.ldap import server as servers
 from authbridge.ldap.codec import Entry, Scope
 from authbridge.ldap.connection import Connection
 from authbridge.ldap.deadlines import Deadlines
+from authbridge.ldap.dialer import Dialer, Direct, Outages
 from authbridge.ldap.faults import Fault
 from authbridge.ldap.operations import Bind, Conversation, Extended, Operation, Search
-from authbridge.ldap.servers import Direct
+from authbridge.ldap.pool import Limits, Pool
+from authbridge.ldap.presets import PRESETS
+from authbridge.ldap.service_account import ServiceAccount
+from authbridge.ldap.standing import Standing
 from authbridge.model import Reason
-from tests.ldap.server import Network, Server, tlv
+from tests.ldap.server import Network, Server, bound, done, tlv
 
 SECONDS = 4.0
+HOST = "192.0.2.1"
 PASSWORD = b"wonderland"
 ANYTHING = tlv(0x87, b"objectClass")
+PLAIN = PRESETS["openldap"]
 
 
 class Asked:
     """What came of a question."""
 
-    def __init__(self, operation: Operation) -> None:
-        self.operation: Any = operation
+    def __init__(self, question: Awaitable[Operation]) -> None:
+        """An operation, or what ends with one."""
+        self.operation: Any = question
         self._found: list[Any] = []
 
         async def wait() -> Operation:
-            return await operation
+            self.operation = await question
+            return self.operation
 
         self.outcome: Deferred[Any] = Conversation(wait()).outcome
         self.outcome.addBoth(self._found.append)
@@ -46,7 +58,6 @@ class Asked:
         assert self._found, "there is no result yet"
         if isinstance(self._found[0], Failure):
             self._found[0].raiseException()
-        assert self._found == [self.operation]
         return int(self.operation.result.code)
 
     @property
@@ -73,19 +84,35 @@ class Asked:
         self.outcome.cancel()
 
 
-def search(carrier: Any, size_limit: int = 2, base: bytes = b"dc=x") -> Asked:
+def search(
+    carrier: Any, size_limit: int = 2, base: bytes = b"dc=x", *, patient: bool = True
+) -> Asked:
     request = codec.search_request(
         base, Scope.SUBTREE, ANYTHING, ["uid"], size_limit=size_limit, time_limit=4
     )
-    return Asked(Search(request, carrier, size_limit))
+    operation = Search(request, carrier, size_limit)
+    operation.patient = patient
+    return Asked(operation)
 
 
-def bind(carrier: Any, name: bytes = b"uid=alice", password: bytes = PASSWORD) -> Asked:
-    return Asked(Bind(codec.bind_request(name, password, ppolicy.REQUEST), carrier))
+def bind(
+    carrier: Any, name: bytes = b"uid=alice", password: bytes = PASSWORD, *, patient: bool = True
+) -> Asked:
+    operation = Bind(codec.bind_request(name, password, ppolicy.REQUEST), carrier)
+    operation.patient = patient
+    return Asked(operation)
 
 
 def extended(carrier: Any) -> Asked:
     return Asked(Extended(codec.extended_request(codec.START_TLS), carrier))
+
+
+def rewrite(path: Path, content: bytes, mode: int = 0o600) -> None:
+    """Put another file in a file's place."""
+    new = path.with_suffix(".new")
+    new.write_bytes(content)
+    new.chmod(mode)
+    new.replace(path)
 
 
 class Line:
@@ -123,3 +150,81 @@ class Line:
     def dropped(self) -> bool:
         """Whether the connection was cut, rather than ended with a word of goodbye."""
         return self.connection.gone and self.server.lost and self.connection.transport.aborted
+
+
+class House:
+    """A pool and a server that the test speaks for."""
+
+    def __init__(
+        self,
+        connections: int = 1,
+        room: int = 1,
+        waiting: int = 10,
+        connecting: int | None = None,
+        chance: Callable[[], float] = lambda: 0.0,
+        timeout: float = SECONDS,
+        password_file: Path | None = None,
+        **more: float,
+    ) -> None:
+        """`more` limits; see pool.Limits. The `timeout` is in seconds. With a `password_file` a
+        service account is bound first."""
+        self.network = Network()
+        self.network.listen(HOST)
+        self.server = servers.Server(HOST, 389, False)
+        network = self.network
+        account = password_file and ServiceAccount("cn=service", password_file, network)
+        deadlines, outages = Deadlines(network, timeout), Outages(network)
+        dialer = Dialer(None, PLAIN, deadlines, outages, network, account)
+        self.standing = Standing(self.network, chance)
+        self.pool = Pool(
+            self.server,
+            partial(dialer.connect, self.server),
+            Limits(connections, room, waiting, connecting or connections, **more),
+            self.standing,
+            Deadlines(self.network, 1.0),
+            self.network,
+        )
+
+    def bind(self, name: bytes = b"uid=alice", *, patient: bool = True) -> Asked:
+        return bind(self.pool, name, patient=patient)
+
+    def search(self, base: bytes = b"dc=x", size_limit: int = 2, *, patient: bool = True) -> Asked:
+        return search(self.pool, size_limit, base, patient=patient)
+
+    def settle(self, seconds: float = 0) -> None:
+        self.network.settle(seconds)
+
+    def down(self, error: Exception | None = ConnectError(111)) -> None:  # noqa: B008 - never changed
+        """From now on whoever connects has this error, or no answer at all."""
+        self.network.places[HOST, 389] = error
+
+    def up(self) -> None:
+        self.network.listen(HOST)
+
+    def answer(self, number: int = 0) -> None:
+        """Let the server of this connection answer everything that it was asked."""
+        server = self.network.servers[number]
+        answered = server.requests
+        for request in answered:
+            server.say((bound if request.kind == "bind" else done)(request.id))
+        server.requests = []
+        self.settle()
+
+    def blame(self, asked: Asked) -> None:
+        """Tell the pool of a fault, as a failover does."""
+        self.pool.blame(asked.operation, asked.fault)
+
+    @property
+    def names(self) -> list[list[bytes]]:
+        """Who was asked for on each connection."""
+        return [[request.name for request in s.requests] for s in self.network.servers]
+
+    @property
+    def kinds(self) -> list[list[str]]:
+        """What was asked on each connection."""
+        return [server.kinds for server in self.network.servers]
+
+    @property
+    def attempts(self) -> list[float]:
+        """When it was tried to connect."""
+        return [attempt.at for attempt in self.network.attempts]

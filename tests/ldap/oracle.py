@@ -24,13 +24,26 @@ DEEPEST = 8
 DISCONNECTION = b"1.3.6.1.4.1.1466.20036"
 
 BIND, ENTRY, DONE, REFERENCE, EXTENDED = 0x61, 0x64, 0x65, 0x73, 0x78
-TAGS = {"bind": BIND, "entry": ENTRY, "done": DONE, "reference": REFERENCE, "extended": EXTENDED}
+MODIFY, ADD, DELETE = 0x67, 0x69, 0x6B
+TAGS = {
+    "bind": BIND,
+    "entry": ENTRY,
+    "done": DONE,
+    "reference": REFERENCE,
+    "extended": EXTENDED,
+    "modify": MODIFY,
+    "add": ADD,
+    "delete": DELETE,
+}
 NAMES = {
     "bindResponse": BIND,
     "searchResEntry": ENTRY,
     "searchResDone": DONE,
     "searchResRef": REFERENCE,
     "extendedResp": EXTENDED,
+    "modifyResponse": MODIFY,
+    "addResponse": ADD,
+    "delResponse": DELETE,
 }
 
 Meaning = tuple[int, int, Any, dict[bytes, bytes]]
@@ -43,11 +56,14 @@ class Refused(Exception):
 
 
 def vectors(name: str) -> list[dict[str, Any]]:
-    """The lines of a file of vectors; `octets` added."""
-    lines = [json.loads(line) for line in (VECTORS / f"{name}.jsonl").read_text().splitlines()]
-    for line in lines:
+    """The lines of a file of vectors; `octets` added. The file only grows, so that a later line
+    on the same octets has the last word."""
+    found = {}
+    for text in (VECTORS / f"{name}.jsonl").read_text().splitlines():
+        line = json.loads(text)
         line["octets"] = bytes.fromhex(line["hex"])
-    return lines
+        found[line.get("server"), line["hex"]] = line
+    return list(found.values())
 
 
 # --- elements -------------------------------------------------------------------------------------

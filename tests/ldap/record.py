@@ -20,6 +20,9 @@ dn.exact=<carol> size.unchecked=1`, and a `database ldap` for dc=dead with nobod
 `refusing` was recorded from a second slapd with `security simple_bind=128`, a third with `disallow
 bind_simple` and a fourth with `restrict bind`. Samba had an account for each sub-code of a refusal,
 and its global catalogue (port 3269) and its administrator were asked the `searches` once more.
+389 Directory Server was asked what it differs in, without this program: binds of accounts in every
+state, with the control of the password policy and without it, and new passwords and entries that
+its rules take and refuse. What holds a password that it made up was left out.
 
 A reply that is in the file already is not written again, and none that holds one of the passwords
 or the name of an attribute that keeps them. Vectors are add-only: run it on something new, append.

@@ -80,6 +80,12 @@ def extended(message_id: int, code: int = 0, text: bytes = b"", name: bytes = b"
     return reply(message_id, result(0x78, code, text, tlv(0x8A, name) if name else b""))
 
 
+def written(request: Request, code: int = 0, text: bytes = b"", *controls: bytes) -> bytes:
+    """The answer to a change of whatever kind."""
+    tag = {"modify": 0x67, "add": 0x69, "delete": 0x6B, "extended": 0x78}[request.kind]
+    return reply(request.id, result(tag, code, text), *controls)
+
+
 def goodbye(code: int = 52, text: bytes = b"shutting down") -> bytes:
     """A Notice of Disconnection."""
     return extended(0, code, text, DISCONNECTION)
@@ -100,7 +106,10 @@ def policy(
 
 # --- requests -------------------------------------------------------------------------------------
 
-KINDS = {0x60: "bind", 0x42: "unbind", 0x63: "search", 0x50: "abandon", 0x77: "extended"}
+KINDS = {
+    0x60: "bind", 0x42: "unbind", 0x63: "search", 0x50: "abandon", 0x77: "extended",
+    0x66: "modify", 0x68: "add", 0x4A: "delete",
+}  # fmt: skip
 Filter = tuple[Any, ...]
 
 
@@ -111,7 +120,7 @@ class Request:
     id: int
     kind: str
     name: bytes = b""
-    """The DN of a bind, the base of a search, the OID of an extended request."""
+    """The DN of a bind or a change, the base of a search, the OID of an extended request."""
     password: bytes = b""
     scope: int = -1
     limits: tuple[int, int] = (-1, -1)
@@ -119,6 +128,10 @@ class Request:
     filter: Filter = ()
     attributes: tuple[bytes, ...] = ()
     abandoned: int = 0
+    value: bytes = b""
+    """Of an extended request."""
+    changes: tuple[tuple[int, bytes, tuple[bytes, ...]], ...] = ()
+    """What is done with which attribute, and its values; of an add, 0 is done with each."""
     controls: tuple[bytes, ...] = ()
 
 
@@ -187,8 +200,25 @@ def read_request(octets: bytes) -> Request:
         )  # fmt: skip
     if kind == "abandon":
         return Request(message_id, kind, abandoned=int.from_bytes(body, "big"))
-    name = children(body)[0][1] if kind == "extended" else b""
-    return Request(message_id, kind, name, controls=controls)
+    if kind in ("modify", "add"):
+        (_, dn), (_, listed) = children(body)
+        return Request(message_id, kind, dn, changes=tuple(read_changes(listed)))
+    if kind == "delete":
+        return Request(message_id, kind, body)
+    (_, name), *more = children(body) if kind == "extended" else [(0, b"")]
+    assert [tag for tag, _ in more] in ([], [0x81])
+    return Request(message_id, kind, name, value=more[0][1] if more else b"", controls=controls)
+
+
+def read_changes(listed: bytes) -> Iterator[tuple[int, bytes, tuple[bytes, ...]]]:
+    """What a modify or an add does."""
+    for _, change in children(listed):
+        what, attribute = 0, change
+        if change[0] == 10:
+            (_, done_with), (_, attribute) = children(change)
+            what = done_with[0]
+        (_, name), (_, values) = children(attribute)
+        yield what, name, tuple(value for _, value in children(values))
 
 
 # --- the server -----------------------------------------------------------------------------------
@@ -338,6 +368,16 @@ class Book:
 # --- the network ----------------------------------------------------------------------------------
 
 
+class Socket:
+    """What a transport is made of."""
+
+    def __init__(self) -> None:
+        self.options: dict[tuple[int, int], int] = {}
+
+    def setsockopt(self, level: int, option: int, value: int) -> None:
+        self.options[level, option] = value
+
+
 class End:
     """One end of a connection: the transport of a protocol."""
 
@@ -347,6 +387,7 @@ class End:
         self.peer: End
         self.connected = True
         self.options: dict[str, bool] = {}
+        self.socket = Socket()
         self.aborted = False
         self.deaf = False
         """Whether what arrives is not looked at: the program hangs."""
@@ -379,7 +420,7 @@ class End:
         factory = TLSMemoryBIOFactory(creator, self._client, None, self.network)  # type: ignore[arg-type]
         tls = BufferingTLSTransport(factory, self.protocol, False)
         self._tls = self.protocol = tls
-        self.getHandle = tls.getHandle
+        self.getHandle = tls.getHandle  # type: ignore[method-assign]
         tls.makeConnection(self.raw)
 
     def setTcpNoDelay(self, on: bool) -> None:
@@ -387,6 +428,9 @@ class End:
 
     def setTcpKeepAlive(self, on: bool) -> None:
         self.options["keepalive"] = on
+
+    def getHandle(self) -> Any:
+        return self.socket
 
     def getPeer(self) -> Any:
         return IPv4Address("TCP", "192.0.2.1", 389)
@@ -444,6 +488,7 @@ class Attempt:
 
     def __init__(self, network: Network, host: str, port: int, factory: Any) -> None:
         self.network, self.host, self.port, self.factory = network, host, port, factory
+        self.at = network.seconds()
         self.over = False
 
     def getDestination(self) -> Any:

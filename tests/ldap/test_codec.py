@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from ldap3.core.results import RESULT_CODES
 
 from authbridge.ldap import codec
 from authbridge.ldap.ber import Malformed
@@ -55,6 +56,47 @@ def test_a_search_that_is_long_has_a_long_length():
     assert ask(octets).name == b"dc=" + b"x" * 300
 
 
+def test_a_filter_for_whatever_has_an_attribute():
+    assert codec.present(b"objectClass") == PRESENT
+
+
+def test_a_new_password_is_a_users_and_nothing_else():
+    request = ask(codec.password_request(b"uid=a", b"looking-glass"))
+    assert (request.kind, request.name) == ("extended", b"1.3.6.1.4.1.4203.1.11.1")
+    assert request.value == tlv(0x30, tlv(0x80, b"uid=a"), tlv(0x82, b"looking-glass"))
+
+
+@pytest.mark.parametrize(("name", "password"), [(b"", b"wonderland"), (b"uid=a", b""), (b"", b"")])
+def test_a_new_password_that_is_nobodys_or_empty_is_never_made(name, password):
+    with pytest.raises(ValueError, match="not empty") as raised:
+        codec.password_request(name, password)
+    assert "wonderland" not in str(raised.value)
+
+
+def test_a_value_takes_the_place_of_all_that_an_attribute_had():
+    request = ask(codec.replace_request(b"uid=a", b"unicodePwd", b"\0x"))
+    assert (request.kind, request.name) == ("modify", b"uid=a")
+    assert request.changes == ((2, b"unicodePwd", (b"\0x",)),)
+
+
+def test_an_entry_is_added_with_all_values_of_its_attributes():
+    attributes = {b"objectClass": [b"top", b"person"], b"uid": [b"a"]}
+    request = ask(codec.add_request(b"uid=a", attributes))
+    assert (request.kind, request.name) == ("add", b"uid=a")
+    assert request.changes == ((0, b"objectClass", (b"top", b"person")), (0, b"uid", (b"a",)))
+
+
+def test_an_entry_is_deleted_by_its_name():
+    request = ask(codec.delete_request(b"uid=a"))
+    assert (request.kind, request.name) == ("delete", b"uid=a")
+
+
+@pytest.mark.parametrize("tag", [0x67, 0x69, 0x6B])
+def test_the_result_of_a_change_is_read_as_any_other(tag):
+    octets = reply(3, result(tag, 19, b"too short"))
+    assert read(octets) == codec.Reply(3, tag, Result(19, b"too short", b"", False, b""), {})
+
+
 def test_the_other_requests_are_what_they_are_called():
     assert ask(codec.extended_request(codec.START_TLS)).name == server.START_TLS
     assert ask(codec.abandon_request(7)).abandoned == 7
@@ -67,6 +109,20 @@ def test_the_other_requests_are_what_they_are_called():
 def read(octets):
     (one,) = Inbox().feed(octets)
     return one
+
+
+def test_result_codes_have_the_numbers_of_rfc_4511():
+    named = {
+        codec.SUCCESS: "success",
+        codec.SIZE_LIMIT_EXCEEDED: "sizeLimitExceeded",
+        codec.REFERRAL: "referral",
+        codec.CONSTRAINT_VIOLATION: "constraintViolation",
+        codec.INVALID_CREDENTIALS: "invalidCredentials",
+        codec.BUSY: "busy",
+        codec.UNAVAILABLE: "unavailable",
+        codec.UNWILLING_TO_PERFORM: "unwillingToPerform",
+    }
+    assert named == {code: RESULT_CODES[code] for code in named}
 
 
 def test_a_plain_result_and_a_long_one_are_read_alike():

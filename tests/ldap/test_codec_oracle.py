@@ -1,4 +1,4 @@
-"""10,000 generated requests are octet for octet what ldap3 and pyasn1 make of the same."""
+"""12,000 generated requests are octet for octet what ldap3 and pyasn1 make of the same."""
 
 from __future__ import annotations
 
@@ -7,8 +7,13 @@ import random
 from typing import Any
 
 import pytest
+from ldap3.operation.add import add_operation
+from ldap3.operation.delete import delete_operation
+from ldap3.operation.extended import extended_operation
+from ldap3.operation.modify import modify_operation
 from ldap3.operation.search import compile_filter, parse_filter, search_operation
 from ldap3.protocol.convert import build_controls_list
+from ldap3.protocol.rfc3062 import NewPasswd, PasswdModifyRequestValue, UserIdentity
 from ldap3.protocol.rfc4511 import (
     AbandonRequest,
     AuthenticationChoice,
@@ -28,7 +33,6 @@ from authbridge.ldap import codec
 from authbridge.ldap.filters import FilterMistake, Template
 from tests.ldap.oracle import elements
 
-COUNT = 10_000
 POLICY = b"1.3.6.1.4.1.42.2.27.8.5.1"
 OIDS = [b"1.3.6.1.4.1.1466.20037", b"1.3.6.1.4.1.4203.1.11.3", b"1.2.3"]
 ATTRIBUTES = ["uid", "cn", "sAMAccountName", "memberOf", "1.2.3.4", "name;lang-de", "*", "+", "1.1"]
@@ -170,6 +174,24 @@ def binds(dice: random.Random, count: int):
             yield "bindRequest", request, (), codec.bind_request(name, password)
 
 
+def changes(dice: random.Random, count: int):
+    for _ in range(count // 4):
+        dn, name, value = octets(dice, 1), dice.choice(ATTRIBUTES[:5]), octets(dice)
+        asked = PasswdModifyRequestValue()
+        asked["userIdentity"], asked["newPasswd"] = UserIdentity(dn), NewPasswd(value or b"x")
+        request = extended_operation("1.3.6.1.4.1.4203.1.11.1", asked)
+        yield "extendedReq", request, (), codec.password_request(dn, value or b"x")
+        request = modify_operation(dn, {name: [("MODIFY_REPLACE", [value])]}, False)
+        yield "modifyRequest", request, (), codec.replace_request(dn, name.encode(), value)
+        some = {
+            one: [octets(dice) for _ in range(dice.randint(1, 4))]
+            for one in dice.sample(ATTRIBUTES[:6], dice.randint(1, 6))
+        }
+        given = {one.encode(): values for one, values in some.items()}
+        yield "addRequest", add_operation(dn, some, False), (), codec.add_request(dn, given)
+        yield "delRequest", delete_operation(dn), (), codec.delete_request(dn)
+
+
 def others(dice: random.Random, count: int):
     for _ in range(count // 4):
         oid = dice.choice(OIDS)
@@ -184,8 +206,8 @@ def others(dice: random.Random, count: int):
 
 @pytest.mark.parametrize(
     ("generate", "count", "seed"),
-    [(binds, 4000, 1), (searches, 4000, 2), (others, 2000, 3)],
-    ids=["binds", "searches", "others"],
+    [(binds, 4000, 1), (searches, 4000, 2), (others, 2000, 3), (changes, 2000, 4)],
+    ids=["binds", "searches", "others", "changes"],
 )
 def test_requests_are_what_ldap3_encodes(generate, count, seed):
     dice = random.Random(seed)
@@ -258,6 +280,12 @@ def test_a_digit_behind_or_in_front_of_a_hole_is_part_of_the_value(digit):
 def test_a_bind_that_would_be_anonymous_cannot_be_encoded(name, password):
     with pytest.raises(ValueError, match="needs a name and a password"):
         codec.bind_request(name, password)
+
+
+@pytest.mark.parametrize(("dn", "password"), [(b"", b"x"), (b"x", b""), (b"", b"")])
+def test_a_new_password_that_the_server_would_make_up_cannot_be_encoded(dn, password):
+    with pytest.raises(ValueError, match="a new password is somebody's"):
+        codec.password_request(dn, password)
 
 
 def test_lengths_are_right_at_every_edge():

@@ -9,10 +9,10 @@ from authbridge.ldap import connection as connections
 from authbridge.ldap.connection import SILENCE, Connection
 from authbridge.ldap.deadlines import Deadlines
 from authbridge.ldap.faults import Fault
-from authbridge.ldap.operations import Bind, Search
+from authbridge.ldap.operations import Bind, Probe, Search
 from authbridge.model import Reason
 from tests.ldap import asking, server
-from tests.ldap.asking import ANYTHING, SECONDS, Line
+from tests.ldap.asking import ANYTHING, SECONDS, Asked, Line
 from tests.ldap.server import Network, Server, bound, done, entry, extended, goodbye, reference, tlv
 
 MOST_ABANDONED = 32
@@ -355,6 +355,16 @@ def test_a_reply_a_second_is_no_way_round_the_deadline(line):
     assert not line.connection.gone
 
 
+class Hurried:
+    """Carries what has less time than others."""
+
+    def __init__(self, connection, deadlines):
+        self.connection, self.deadlines = connection, deadlines
+
+    def submit(self, operation):
+        self.connection.send(operation, self.deadlines)
+
+
 def abandon(line, count=1):
     for _ in range(count):
         line.search().cancel()
@@ -433,6 +443,27 @@ def test_a_search_whose_login_waited_in_silence_takes_its_connection_along(line)
     assert late.reason is LOST  # a pool sends it again
 
 
+@pytest.mark.parametrize(
+    ("kind", "seconds", "heard", "silent"),
+    [
+        ("search", SILENCE, False, True),
+        ("search", SILENCE - 0.01, False, False),
+        ("search", SILENCE, True, False),
+        ("bind", SILENCE, False, True),
+        ("bind", SILENCE - 0.01, False, False),
+    ],
+)
+def test_who_leaves_is_told_whether_the_server_was_silent(line, kind, seconds, heard, silent):
+    asked = getattr(line, kind)()
+    line.network.settle(seconds)
+    if heard:
+        line.say(entry(1, b"uid=a"))
+    assert line.connection.withdraw(asked.operation) is silent
+    assert asked.operation.ended
+    assert line.connection.gone is (silent or kind == "bind")
+    assert line.connection.withdraw(asked.operation) is False  # it has left
+
+
 def test_what_is_sent_on_a_connection_that_is_gone_fails(line):
     line.connection.close(Fault(LOST, "goodbye"))
     assert line.search().reason is LOST
@@ -463,6 +494,57 @@ def test_who_is_told_may_give_up_another_that_was_answered_with_it(line):
     assert bugs == []
     assert second.cancelled
     assert not line.connection.gone
+
+
+@pytest.mark.parametrize("code", [0, 2, 118])
+def test_who_answers_an_abandon_as_lldap_does_is_heard_out(line, code):
+    abandon(line)
+    other = line.search()
+    line.say(extended(2, code), done(1, 4))
+    line.say(done(3))
+    assert other.code == 0
+    assert not line.connection.gone
+
+
+@pytest.mark.parametrize("octets", [bound(2), done(2), extended(2) + extended(2), extended(1)])
+def test_what_is_no_answer_to_an_abandon_ends_the_connection(line, octets):
+    abandon(line)
+    other = line.search()
+    line.say(octets)
+    assert other.reason is FAILED
+    assert line.dropped
+
+
+def test_an_operation_may_have_a_deadline_of_its_own(line):
+    quick = Deadlines(line.network, 0.5)
+    asked = Asked(Probe(Hurried(line.connection, quick)))
+    line.network.settle()
+    line.network.settle(0.499)
+    assert asked.pending
+    line.network.settle(0.001)
+    assert asked.reason is SILENT
+    assert line.dropped
+
+
+def test_a_connection_knows_when_something_was_sent_last(line):
+    line.network.settle(7)
+    line.search()
+    assert line.connection.sent_at == 7
+    line.say(done(1), after=2)
+    assert line.connection.sent_at == 7
+    Asked(Probe(Hurried(line.connection, Deadlines(line.network, 0.5))))
+    assert line.connection.sent_at == 9
+
+
+def test_a_connection_knows_how_late_was_asked_what_it_has_answered(line):
+    first = line.search()
+    line.network.settle(1)
+    second = line.search()
+    assert line.connection.answered == 0
+    line.say(done(2))
+    assert line.connection.answered == second.operation.due == 1 + SECONDS
+    line.say(done(1))
+    assert line.connection.answered == first.operation.due == SECONDS
 
 
 def test_an_idle_connection_is_not_dropped_for_its_silence(line):

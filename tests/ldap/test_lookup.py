@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import calendar
 from pathlib import Path
 
 import pytest
@@ -13,22 +12,23 @@ from authbridge import preparation
 from authbridge.ldap import codec
 from authbridge.ldap.codec import Entry
 from authbridge.ldap.faults import Fault
-from authbridge.ldap.lookup import PRESETS, Lookup, LookupSettings, read_time
-from authbridge.model import Reason
+from authbridge.ldap.lookup import Lookup, LookupSettings, is_address
+from authbridge.ldap.presets import PRESETS
+from authbridge.model import JID, Reason
 from authbridge.settings import Mistakes, Table
 from tests.ldap.server import read_request
 
 PEOPLE = "ou=people,dc=example,dc=org"
 STAFF = "cn=staff,ou=groups,dc=example,dc=org"
 CREW = "cn=crew,ou=groups,dc=example,dc=org"
-DAY = 86400
+DOMAIN = "example.org"
 
 
-def read(**given):
+def read(preset="openldap", **given):
     """The settings, and the mistakes in them."""
     mistakes = Mistakes()
     table = Table({"base": PEOPLE, **given}, "checkers.corp", mistakes, Path())
-    settings = LookupSettings.read(table, PRESETS["openldap"])
+    settings = LookupSettings.read(table, PRESETS[preset])
     table.close()
     return settings, list(mistakes)
 
@@ -49,22 +49,48 @@ def asked(request):
 def test_what_is_not_given_is_usual_for_openldap():
     settings, mistakes = read()
     assert mistakes == []
-    assert (settings.base, settings.filter) == (PEOPLE, "(objectClass=*)")
-    assert (settings.jid_attribute, settings.login) == ("uid", ("uid",))
-    assert (settings.aliases, settings.require_groups, settings.memberof) == (False, (), False)
+    assert settings == LookupSettings(
+        PRESETS["openldap"], PEOPLE, "(objectClass=*)", "uid", ("uid",), False, (), "search", None,
+        5,
+    )  # fmt: skip
 
 
-def test_everything_may_be_given():
+@pytest.mark.parametrize("preset", PRESETS)
+def test_what_is_not_given_is_usual_for_the_kind_of_directory(preset):
+    settings, mistakes = read(preset)
+    assert mistakes == []
+    usual = PRESETS[preset]
+    assert (settings.preset, settings.filter) == (usual, usual.filter)
+    assert (settings.jid_attribute, settings.login) == (usual.jid_attribute, (usual.jid_attribute,))
+    assert settings.membership == usual.membership
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_everything_may_be_given(preset):
     settings, mistakes = read(
-        filter="(objectClass=person)", jid_attribute="cn", login=["cn", "mail"], aliases=True,
-        require_groups=[STAFF, CREW], group_membership="memberof",
+        preset, filter="(objectClass=person)", jid_attribute="cn", login=["cn", "mail"],
+        aliases=True, require_groups=[STAFF, CREW], group_membership="memberof",
     )  # fmt: skip
     assert mistakes == []
     assert settings == LookupSettings(
-        PRESETS["openldap"], PEOPLE, "(objectClass=person)", "cn", ("cn", "mail"), True,
-        (STAFF, CREW), True,
+        PRESETS[preset], PEOPLE, "(objectClass=person)", "cn", ("cn", "mail"), True,
+        (STAFF, CREW), "memberof", None, 5,
     )  # fmt: skip
     assert read(jid_attribute="1.2.840.113556.1.4.221")[0].login == ("1.2.840.113556.1.4.221",)
+
+
+@pytest.mark.parametrize("depth", [2, 20])
+def test_groups_may_be_within_groups(depth):
+    settings, mistakes = read(
+        require_groups=[STAFF], group_base="ou=groups,dc=x", group_depth=depth
+    )
+    assert mistakes == []
+    assert (settings.group_base, settings.group_depth) == ("ou=groups,dc=x", depth)
+    given = {"require_groups": [STAFF], "group_membership": "search", "group_base": "dc=x"}
+    assert read("active-directory", **given)[1] == []
+
+
+GROUPED = {"require_groups": [STAFF]}
 
 
 @pytest.mark.parametrize(
@@ -85,10 +111,47 @@ def test_everything_may_be_given():
         ({"login": []}, "login: names no attribute"),
         ({"require_groups": []}, "require_groups: names no group"),
         ({"require_groups": [STAFF, "x"]}, 'require_groups: "x": '),
+        ({"require_groups": ["{domain}"]}, 'require_groups: "x": '),
+        ({"require_groups": ["cn={domain},{domain}"]}, 'require_groups: "cn=x,x": '),
         ({"group_membership": "search"}, "group_membership: is for require_groups"),
         (
-            {"group_membership": "member", "require_groups": [STAFF]},
+            {"group_membership": "member", **GROUPED},
             'group_membership: "member" is not known; did you mean "memberof"?',
+        ),
+        (
+            {"group_membership": "nested_rule", **GROUPED},
+            'group_membership: "nested_rule" is not known; did you mean "nested-rule"?',
+        ),
+        ({"group_base": "dc=x"}, "group_base: is for require_groups, which is not given"),
+        ({"group_base": "nonsense", **GROUPED}, 'group_base: "nonsense": '),
+        ({"group_base": "", **GROUPED}, "group_base: should be a string"),
+        ({"group_base": ["dc=x"], **GROUPED}, "group_base: should be a string"),
+        (
+            {"group_base": "dc=x", "group_membership": "memberof", **GROUPED},
+            'group_base: is for group_membership = "search"',
+        ),
+        (
+            {
+                "preset": "active-directory",
+                "group_base": "dc=x",
+                "group_membership": "nested-rule",
+                **GROUPED,
+            },
+            'group_base: is for group_membership = "search"',
+        ),
+        *(
+            (
+                {"preset": preset, "group_membership": "nested-rule", **GROUPED},
+                'group_membership: "nested-rule" is for Active Directory',
+            )
+            for preset in PRESETS
+            if preset != "active-directory"
+        ),
+        ({"group_depth": 3, **GROUPED}, "group_depth: is for groups within groups; group_base"),
+        ({"group_depth": 3}, "group_depth: is for groups within groups; group_base says where"),
+        *(
+            ({"group_base": "dc=x", "group_depth": depth, **GROUPED}, "group_depth: should be ")
+            for depth in (1, 0, -1, 21, "5", 2.5, True)
         ),
         *(
             pytest.param({name: STAFF}, f"{name}: should be a list")
@@ -103,6 +166,12 @@ def test_a_mistake_is_one_line_with_its_key(given, mistake):
     assert mistake in line
 
 
+@pytest.mark.parametrize("preset", ["active-directory", "freeipa", "lldap"])
+def test_a_base_for_groups_is_for_those_who_ask_them(preset):
+    (line,) = read(preset, require_groups=[STAFF], group_base="dc=x")[1]
+    assert line.startswith('checkers.corp.group_base: is for group_membership = "search"')
+
+
 def test_a_missing_base_is_one_mistake():
     mistakes = Mistakes()
     LookupSettings.read(Table({}, "c", mistakes, Path()), PRESETS["openldap"])
@@ -114,63 +183,69 @@ def test_a_missing_base_is_one_mistake():
 
 
 def test_a_user_is_searched_below_the_base_for_two_entries_at_most():
-    request = asked(lookup().user(b"alice"))
+    request = asked(lookup().user(b"alice", DOMAIN))
     assert (request.name, request.scope, request.limits) == (PEOPLE.encode(), 2, (2, 4))
     assert request.filter == ("eq", b"uid", b"alice")
     assert request.attributes == (b"uid", b"shadowExpire", b"pwdEndTime")
 
 
 def test_the_filter_is_added_and_login_attributes_are_alternatives():
-    found = lookup(filter="(|(ou=a)(ou=b))", login=["uid", "mail"])
-    request = asked(found.user(b"alice"))
+    found = lookup(filter="(|(ou=a)(ou=b))", login=["uid", "cn"])
+    request = asked(found.user(b"alice", DOMAIN))
     assert request.filter == (
         "and", ("or", ("eq", b"ou", b"a"), ("eq", b"ou", b"b")),
-        ("or", ("eq", b"uid", b"alice"), ("eq", b"mail", b"alice")),
+        ("or", ("eq", b"uid", b"alice"), ("eq", b"cn", b"alice")),
     )  # fmt: skip
-    assert request.attributes == (b"uid", b"mail", b"shadowExpire", b"pwdEndTime")
-    assert found.spell(b"a*") == "(&(|(ou=a)(ou=b))(|(uid=a\\2a)(mail=a\\2a)))"
+    assert request.attributes == (b"uid", b"cn", b"shadowExpire", b"pwdEndTime")
+    assert found.spell(b"a*", DOMAIN) == "(&(|(ou=a)(ou=b))(|(uid=a\\2a)(cn=a\\2a)))"
 
 
 @given(st.binary(max_size=100))
 def test_a_name_stays_a_value_whatever_is_in_it(name):
     found = lookup(filter="(&(objectClass=person)(cn={user}))", login=["uid", "mail"])
-    assert asked(found.user(name)).filter == (
+    assert asked(found.user(name, DOMAIN)).filter == (
         "and", ("and", ("eq", b"objectClass", b"person"), ("eq", b"cn", name)),
-        ("or", ("eq", b"uid", name), ("eq", b"mail", name)),
+        ("or", ("eq", b"uid", name), ("eq", b"mail", name),
+         ("eq", b"mail", name + b"@example.org")),
     )  # fmt: skip
 
 
-def test_a_group_is_asked_for_the_dn_as_the_server_spelled_it():
-    dn = b"uid=\xff\\2c*)(x,ou=people"
-    first, second = lookup(require_groups=[STAFF, CREW]).groups(Entry(dn, {}), b"alice")
-    assert [name for name, _ in (first, second)] == [STAFF, CREW]
-    request = asked(second[1])
-    assert (request.name, request.scope, request.limits) == (CREW.encode(), 0, (1, 4))
-    assert request.attributes == (b"1.1",)
-    assert request.filter == (
-        "or", ("eq", b"member", dn), ("eq", b"uniqueMember", dn), ("eq", b"memberUid", b"alice"),
+@pytest.mark.parametrize(
+    ("preset", "attributes"),
+    [
+        ("openldap", (b"uid", b"shadowExpire", b"pwdEndTime")),
+        (
+            "active-directory",
+            (
+                b"sAMAccountName",
+                b"userAccountControl",
+                b"accountExpires",
+                b"userPrincipalName",
+            ),
+        ),
+        ("389", (b"uid", b"nsAccountLock", b"krbPrincipalExpiration")),
+        ("freeipa", (b"uid", b"nsAccountLock", b"krbPrincipalExpiration")),
+        ("lldap", (b"uid",)),
+    ],
+)
+def test_what_an_account_is_judged_by_is_asked_for(preset, attributes):
+    assert asked(lookup(preset=preset).user(b"alice", DOMAIN)).attributes == attributes
+
+
+def test_windows_groups_are_judged_by_the_users_identifier():
+    request = asked(lookup(preset="active-directory", **GROUPED).user(b"alice", DOMAIN))
+    assert request.attributes == (
+        b"sAMAccountName", b"userAccountControl", b"accountExpires", b"userPrincipalName",
+        b"objectSid", b"primaryGroupID",
     )  # fmt: skip
+    request = asked(lookup(preset="freeipa", **GROUPED).user(b"alice", DOMAIN))
+    assert b"objectSid" not in request.attributes
 
 
-def test_by_memberof_the_entry_is_asked_for_all_groups_at_once():
-    found = lookup(require_groups=[STAFF, CREW], group_membership="memberof")
-    ((what, request),) = found.groups(Entry(b"uid=\xff", {}), b"alice")
-    assert what == f"memberOf: {STAFF} or {CREW}"
-    assert (asked(request).name, asked(request).scope) == (b"uid=\xff", 0)
-    assert asked(request).filter == (
-        "or", ("eq", b"memberOf", STAFF.encode()), ("eq", b"memberOf", CREW.encode()),
-    )  # fmt: skip
-
-
-def test_there_may_be_more_than_ten_groups():
-    groups = [f"cn=g{n},dc=x" for n in range(12)]
-    found = lookup(require_groups=groups, group_membership="memberof")
-    ((_, request),) = found.groups(Entry(b"uid=a", {}), b"alice")
-    assert asked(request).filter == ("or", *(("eq", b"memberOf", g.encode()) for g in groups))
-
-
-def test_without_groups_nothing_is_asked():
-    assert list(lookup().groups(Entry(b"uid=a", {}), b"alice")) == []
+def test_an_attribute_is_asked_for_once():
+    found = lookup(preset="active-directory", login=["sAMAccountName", "userPrincipalName"])
+    names = asked(found.user(b"alice", DOMAIN)).attributes
+    assert len(set(names)) == len(names) == 4
 
 
 def test_a_probe_looks_for_anybody_and_for_each_group():
@@ -200,11 +275,156 @@ def test_a_probe_is_possible_whatever_is_beside_the_hole(value):
     lookup(filter=f"(cn={value})").anybody()
 
 
+# --- addresses ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["mail", "Mail", "MAIL", "userPrincipalName", "userprincipalname"])
+def test_an_address_is_looked_for_with_and_without_the_domain(name):
+    found = lookup(login=[name])
+    assert asked(found.user(b"alice", "other.example")).filter == (
+        "or", ("eq", name.encode(), b"alice"), ("eq", name.encode(), b"alice@other.example"),
+    )  # fmt: skip
+    assert found.spell(b"al*", "other.example") == (
+        f"(|({name}=al\\2a)({name}=al\\2a@other.example))"
+    )
+
+
+def test_a_name_that_looks_like_a_hole_fills_none():
+    found = lookup(filter="(cn={user})", login=["mail"])
+    request = asked(found.user(b"{user@domain}", DOMAIN))
+    assert request.filter == (
+        "and", ("eq", b"cn", b"{user@domain}"),
+        ("or", ("eq", b"mail", b"{user@domain}"), ("eq", b"mail", b"{user@domain}@example.org")),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "name", ["uid", "sAMAccountName", "emailAddress", "rfc822Mailbox", "mail2"]
+)
+def test_what_is_no_address_is_looked_for_as_it_is(name):
+    assert not is_address(name)
+    assert asked(lookup(login=[name]).user(b"alice", DOMAIN)).filter == (
+        "eq", name.encode(), b"alice",
+    )  # fmt: skip
+
+
+def test_the_domain_is_a_value_too():
+    request = asked(lookup(login=["mail"]).user(b"*", "*)(uid=*"))
+    assert request.filter == ("or", ("eq", b"mail", b"*"), ("eq", b"mail", b"*@*)(uid=*"))
+
+
+def addressed(value, local, domain=DOMAIN, attribute="mail", **given):
+    entry = Entry(b"uid=x", {attribute.lower().encode(): [value.encode()]})
+    return lookup(jid_attribute=attribute, **given).name_in(entry, JID(local, domain)) is not None
+
+
+@pytest.mark.parametrize("attribute", ["mail", "userPrincipalName"])
+@pytest.mark.parametrize("aliases", [False, True])
+@pytest.mark.parametrize(
+    ("value", "local", "domain"),
+    [
+        ("alice@example.org", "alice", "example.org"),
+        ("alice@example.org", "alice\\40example.org", "other.example"),
+        ("Alice@Example.ORG", "alice", "example.org"),
+        ("Alice@Example.ORG", "alice\\40example.org", "other.example"),
+        ("ａlice@example.org", "alice", "example.org"),
+        ("alice", "alice", "example.org"),
+        ("alice", "alice", "other.example"),
+        ("o'brien@example.org", "o\\27brien", "example.org"),
+        ("a@b@example.org", "a\\40b", "example.org"),
+        ("a@b@example.org", "a\\40b\\40example.org", "other.example"),
+        ("alice@sub.example.org", "alice\\40sub.example.org", "example.org"),
+        ("@alice", "\\40alice", "example.org"),
+        # Its domain is prepared as a JID's is.
+        ("alice@example.org.", "alice", "example.org"),
+        ("alice@\u212aelvin.org", "alice", "kelvin.org"),
+        ("alice@bücher.example", "alice", "bücher.example"),
+        ("alice@xn--bcher-kva.example", "alice", "bücher.example"),
+        ("Alice@XN--BCHER-KVA.example", "alice", "bücher.example"),
+        ("alice@BÜCHER.example", "alice", "bücher.example"),
+        ("alice@straße.example", "alice", "strasse.example"),
+    ],
+)
+def test_an_address_is_one_jid_of_a_domain(attribute, aliases, value, local, domain):
+    assert addressed(value, local, domain, attribute, aliases=aliases)
+
+
+@pytest.mark.parametrize("aliases", [False, True])
+@pytest.mark.parametrize(
+    ("value", "local", "domain"),
+    [
+        # Its other spelling would be a second roster of one account.
+        ("alice@example.org", "alice\\40example.org", "example.org"),
+        ("Alice@EXAMPLE.org", "alice\\40example.org", "example.org"),
+        ("alice@example.org", "alice@example.org", "example.org"),
+        # In another domain, alice is somebody else.
+        ("alice@example.org", "alice", "other.example"),
+        ("alice@example.org", "alice", "example.orgx"),
+        ("alice@example.org", "alice", "sub.example.org"),
+        ("alice@sub.example.org", "alice", "example.org"),
+        ("alice@example.org.", "alice\\40example.org.", "example.org"),
+        ("alice@xn--bcher-kva.example", "alice\\40xn--bcher-kva.example", "bücher.example"),
+        ("alice@bücher.example", "alice\\40bücher.example", "bücher.example"),
+        ("alice@bucher.example", "alice", "bücher.example"),
+        ("alice@xexample.org", "alice", "example.org"),
+        ("alice@example.org@other.example", "alice", "example.org"),
+        ("alice@other.example@example.org", "alice", "example.org"),
+        # Neither blanks nor a letter that looks the same make it alice's.
+        ("alice @example.org", "alice", "example.org"),
+        ("alice@ example.org", "alice", "example.org"),
+        (" alice@example.org", "alice", "example.org"),
+        ("alice@example.org ", "alice", "example.org"),
+        ("аlice@example.org", "alice", "example.org"),
+        ("@example.org", "alice", "example.org"),
+        ("@example.org", "\\40example.org", "example.org"),
+        ("", "alice", "example.org"),
+        ("@", "alice", "example.org"),
+    ],
+)
+def test_an_address_is_no_other_jid(aliases, value, local, domain):
+    assert not addressed(value, local, domain, aliases=aliases)
+
+
+def test_an_attribute_that_is_no_address_is_a_name_with_an_at_sign():
+    for local, is_it in (("alice\\40example.org", True), ("alice", False)):
+        assert addressed("alice@example.org", local, attribute="uid") is is_it
+
+
+@given(st.text(max_size=12), st.sampled_from(["example.org", "EXAMPLE.org", "other.example"]))
+def test_whatever_an_address_is_it_is_one_jid_at_most(name, domain):
+    value = f"{name}@{domain}"
+    both = []
+    for text in (name, value):
+        try:
+            both.append(preparation.local(preparation.escape(text).encode()))
+        except preparation.Unprepared:
+            continue
+    assert sum(addressed(value, local) for local in set(both)) <= 1
+    assert sum(addressed(name, local) for local in set(both)) <= 1
+
+
+def test_an_address_names_an_entry_only_with_aliases():
+    entry = Entry(b"uid=x", {b"uid": [b"liddell"], b"mail": [b"alice@example.org"]})
+    found = lookup(login=["uid", "mail"])
+    assert found.name_in(entry, JID("alice", DOMAIN)) is None
+    assert found.name_in(entry, JID("liddell", DOMAIN)) == b"liddell"
+    found = lookup(login=["uid", "mail"], aliases=True)
+    assert found.name_in(entry, JID("alice", DOMAIN)) == b"liddell"  # as a group would name it
+    assert found.name_in(entry, JID("alice", "other.example")) is None
+    assert found.name_in(entry, JID("alice\\40example.org", "other.example")) == b"liddell"
+    assert found.name_in(entry, JID("alice\\40example.org", DOMAIN)) is None
+
+
+def test_an_address_that_is_no_text_is_nobodys():
+    entry = Entry(b"uid=x", {b"mail": [b"\xff@example.org"]})
+    assert lookup(jid_attribute="mail").name_in(entry, JID("\udcff", DOMAIN)) is None
+
+
 # --- names ----------------------------------------------------------------------------------------
 
 
 def named(local, *values, **given):
-    return lookup(**given).name_in(Entry(b"uid=x", {b"uid": list(values)}), local)
+    return lookup(**given).name_in(Entry(b"uid=x", {b"uid": list(values)}), JID(local, DOMAIN))
 
 
 @pytest.mark.parametrize("value", ["alice", "Alice", "ALICE", "ａlice", "al\u00adice"])
@@ -234,7 +454,7 @@ def test_an_entry_with_several_names_is_nobodys_unless_each_may_be_a_jid():
 def test_an_entry_without_the_attribute_cannot_tell():
     for values in ({}, {b"uid": []}, {b"cn": [b"alice"]}):
         with pytest.raises(Fault, match="has no uid that bind_dn may read") as raised:
-            lookup().name_in(Entry(b"uid=alice", values), "alice")
+            lookup().name_in(Entry(b"uid=alice", values), JID("alice", DOMAIN))
         assert raised.value.reason is Reason.DIRECTORY_REFUSED
     assert named("alice", aliases=True) is None
 
@@ -249,14 +469,15 @@ def test_a_name_that_no_jid_holds_is_compared_escaped():
 
 
 def test_other_attributes_name_an_entry_only_with_aliases():
-    entry = Entry(b"uid=x", {b"uid": [b"Alice"], b"mail": [b"al@x"]})
-    assert lookup(login=["uid", "Mail"]).name_in(entry, "al\\40x") is None
-    assert lookup(login=["uid", "Mail"]).name_in(entry, "alice") == b"Alice"
-    found = lookup(login=["Mail"], aliases=True)
-    assert found.name_in(entry, "al\\40x") == b"Alice"  # as a group would name it
-    assert found.name_in(entry, "alice") == b"Alice"
-    nameless = Entry(b"uid=x", {b"mail": [b"al@x"]})
-    assert found.name_in(nameless, "al\\40x") == b"al@x"
+    entry = Entry(b"uid=x", {b"uid": [b"Alice"], b"cn": [b"al@x"]})
+    al, alice = JID("al\\40x", DOMAIN), JID("alice", DOMAIN)
+    assert lookup(login=["uid", "Cn"]).name_in(entry, al) is None
+    assert lookup(login=["uid", "Cn"]).name_in(entry, alice) == b"Alice"
+    found = lookup(login=["Cn"], aliases=True)
+    assert found.name_in(entry, al) == b"Alice"  # as a group would name it
+    assert found.name_in(entry, alice) == b"Alice"
+    nameless = Entry(b"uid=x", {b"cn": [b"al@x"]})
+    assert found.name_in(nameless, al) == b"al@x"
 
 
 @given(st.binary(max_size=30))
@@ -265,60 +486,54 @@ def test_any_value_is_judged(value):
         assert preparation.local(value) == "alice"
 
 
-# --- accounts that are over -----------------------------------------------------------------------
+# --- accounts -------------------------------------------------------------------------------------
 
 
-def expired(now, **attributes):
-    entry = Entry(b"uid=x", {name: [value] for name, value in attributes.items()})
-    entry = Entry(b"x", {name.encode(): values for name, values in entry.attributes.items()})
-    return lookup().has_expired(entry, now)
+def account(preset, now=0.0, **attributes):
+    values = {name.encode(): [value] for name, value in attributes.items()}
+    return lookup(preset=preset).account_state(Entry(b"uid=x", values), now)
 
 
-@pytest.mark.parametrize(
-    ("day", "over"),
-    [(b"20000", True), (b"19999", True), (b"20001", False), (b"0", True), (b"-1", False)],
-)
-def test_shadow_expire_is_a_day_and_the_account_is_over_on_it(day, over):
-    assert expired(20000 * DAY, shadowexpire=day) is over
-    assert expired(20001 * DAY - 1, shadowexpire=day) is over
-
-
-def test_pwd_end_time_is_a_moment():
-    moment = calendar.timegm((2026, 11, 22, 12, 30, 15))
-    for value in (b"20261122123015Z", b"20261122123015.5Z"):
-        assert expired(moment, pwdendtime=value)
-        assert not expired(moment - 1, pwdendtime=value)
-
-
-def test_an_entry_without_dates_does_not_expire():
-    assert not expired(1e12)
+def test_an_account_is_judged_as_its_kind_of_directory_has_it():
+    assert account("openldap", shadowexpire=b"0") is Reason.ACCOUNT_EXPIRED
+    assert account("active-directory", useraccountcontrol=b"514") is Reason.ACCOUNT_DISABLED
+    assert account("freeipa", nsaccountlock=b"TRUE") is Reason.ACCOUNT_DISABLED
+    assert account("lldap", shadowexpire=b"0") is None
+    assert account("openldap") is None
 
 
 @pytest.mark.parametrize(
-    "attributes",
+    ("preset", "attributes", "said"),
     [
-        {"shadowexpire": b"tomorrow"},
-        {"shadowexpire": b""},
-        {"shadowexpire": b"\xff"},
-        {"pwdendtime": b"20261122"},
-        {"pwdendtime": b"20261122123015"},
-        {"pwdendtime": b"20261322123015Z"},
-        {"pwdendtime": b"20261122123015+0100"},
-        {"pwdendtime": b"\xff"},
-        {"pwdendtime": b""},
-        {"shadowexpire": b"9" * 5000},
+        ("openldap", {"pwdendtime": b"next year"}, "from shadowExpire or pwdEndTime: no General"),
+        ("openldap", {"shadowexpire": b"\xff"}, "from shadowExpire or pwdEndTime: invalid literal"),
+        (
+            "active-directory",
+            {},
+            "from userAccountControl or accountExpires: no userAccountControl",
+        ),
+        (
+            "freeipa",
+            {"krbprincipalexpiration": b""},
+            "from nsAccountLock or krbPrincipalExpiration",
+        ),
     ],
 )
-def test_a_date_that_cannot_be_read_cannot_tell(attributes):
-    with pytest.raises(Fault) as raised:
-        expired(0, **attributes)
+def test_an_account_that_does_not_tell_cannot_tell(preset, attributes, said):
+    with pytest.raises(Fault, match=said) as raised:
+        account(preset, **attributes)
     assert raised.value.reason is Reason.DIRECTORY_FAILED
 
 
-def test_minutes_are_not_taken_for_seconds():
-    """GeneralizedTime may leave out the seconds (RFC 4517, 3.3.13)."""
-    moment = calendar.timegm((2026, 11, 22, 12, 30, 0))
-    try:
-        assert read_time(b"202611221230Z") == moment
-    except ValueError:  # not read at all would do as well
-        pass
+def test_what_an_entry_says_of_its_account_is_told_to_people():
+    found = lookup(preset="active-directory")
+    values = {
+        b"useraccountcontrol": [b"514"],
+        b"accountexpires": [b"0", b"\x1b\xff"],
+        b"pwdlastset": [b"0"],
+    }
+    assert found.describe_account(Entry(b"CN=x", values)) == (
+        "userAccountControl 514, accountExpires 0, accountExpires  \\xff"
+    )
+    assert found.describe_account(Entry(b"CN=x", {})) == ""
+    assert lookup(preset="lldap").describe_account(Entry(b"uid=x", values)) == ""

@@ -2,35 +2,75 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from ldap3.core.exceptions import LDAPInvalidDnError
+from ldap3.utils.dn import parse_dn
 
 from authbridge.ldap import names
-from authbridge.ldap.codec import Result
-from authbridge.ldap.names import NameMistake, NameTemplate, UpnTemplate
+from authbridge.ldap.codec import Entry, Result
+from authbridge.ldap.names import LogonTemplate, NameMistake, NameTemplate
 from authbridge.settings import Mistakes, Table
 
 USERS = "uid={user},ou=people,dc=example,dc=org"
 
 
-@pytest.mark.parametrize(
-    "dn",
-    ["dc=org", "uid=a b, dc=example, dc=org", "cn=x+sn=y,dc=z", "cn=x\\,y,dc=z", "ou=é,dc=x"],
-)
+# The examples of RFC 4514, 4, and what else its grammar lets through.
+DNS = [
+    "UID=jsmith,DC=example,DC=net", "OU=Sales+CN=J.  Smith,DC=example,DC=net",
+    'CN=James \\"Jim\\" Smith\\, III,DC=example,DC=net', "CN=Before\\0dAfter,DC=example,DC=net",
+    "1.3.6.1.4.1.1466.0=#04024869", "CN=Lu\\C4\\8Di\\C4\\87", "dc=org", "dc=x-y",
+    "uid=a b, dc=example, dc=org", "cn=x+sn=y,dc=z", "cn=x\\,y,dc=z", "ou=é,dc=x", "cn=☃",
+    "cn=C#,dc=x", "cn=a#b#,dc=x", "cn=a=b,dc=x", "cn==,dc=x", "cn=a=b=c+sn=d=e,dc=x",
+    "cn=#04024869,dc=x", "cn=#AbCd , dc=x", "cn=\\#x,dc=x",
+    "2.5.4.3=x,0.9.2342.19200300.100.1.25=y",
+    "cn = x , dc = y", " cn=x + sn = y ,dc=z ", "cn=\\ x\\ ,dc=y", "cn=\\+\\;\\<\\=\\>\\\\,dc=y",
+    "cn=a*(b)/c|d&e'f,dc=x", "c-n9=x",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("dn", DNS)
 def test_a_dn_is_taken(dn):
     names.check(dn)
 
 
 @pytest.mark.parametrize(
-    "dn", ["", "x", "=x", "cn=", "cn=x,", "cn=x,,dc=y", "cn=x,foo", "cn=a\0b", "cn=\\", "cn=a\\2"]
-)
+    "dn",
+    [
+        "", " ", "x", "=x", "cn=", "cn=x,", "cn=x,,dc=y", ",cn=x", "cn=x,foo", "cn=a\0b", "cn=\\",
+        "cn=a\\2", "cn=a\\x", "cn=a\\2,dc=x", "cn=a\\zz", "cn=x+", "cn=x++sn=y", "+cn=x",
+        "cn=x;dc=y",
+        'cn="x"', "cn=a<b", "cn=a>b", 'cn=a"b', "cn=#", "cn=#0", "cn=#0g", "cn=#04x,dc=y",
+        "cn=#04 02", "c_n=x", "9cn=x", "-=x", "2=x", "2.=x", ".5=x", "2..5=x", "c n=x", "cn;x=y",
+        "ü=x", "user@ad.example.org", "AD\\svc", "cn=x\\",
+    ],
+)  # fmt: skip
 def test_what_is_no_dn_is_refused_with_words(dn):
-    with pytest.raises(NameMistake) as raised:
+    with pytest.raises(NameMistake, match=r"^this is no distinguished name \(RFC 4514\), as in"):
         names.check(dn)
-    assert str(raised.value)
+
+
+@given(st.lists(st.sampled_from(DNS), min_size=1, max_size=4), st.sampled_from([",", " , ", "+"]))
+def test_dns_in_a_row_are_one(parts, separator):
+    names.check(separator.join(parts))
+
+
+@given(st.lists(st.sampled_from(["cn", *'=,+ #\\"', "04", "é"]), max_size=12))
+def test_what_is_taken_ldap3_takes_apart_to_the_same_or_not_at_all(pieces):
+    """ldap3 refuses some that are, and takes some that are none."""
+    text = "".join(pieces)
+    try:
+        names.check(text)
+        theirs = parse_dn(text.strip(" "), strip=True)
+    except (NameMistake, LDAPInvalidDnError):
+        return
+    separators = re.findall(r"(?<!\\)(?:\\\\)*[,+]", text)
+    assert len(theirs) == len(separators) + 1
+    assert {name for name, _, _ in theirs} == {"cn"}
 
 
 @given(st.text(max_size=20))
@@ -39,15 +79,6 @@ def test_any_text_is_a_dn_or_one_mistake(text):
         names.check(text)
     except NameMistake:
         pass
-
-
-def test_what_breaks_ldap3_is_a_mistake_without_its_words(monkeypatch):
-    def broken(dn, strip):
-        raise IndexError("string index out of range")
-
-    monkeypatch.setattr(names, "parse_dn", broken)
-    with pytest.raises(NameMistake, match="this is no distinguished name"):
-        names.check("dc=x")
 
 
 def test_a_setting_that_is_no_dn_is_a_mistake_and_a_missing_one_is_not_said_twice():
@@ -59,6 +90,44 @@ def test_a_setting_that_is_no_dn_is_a_mistake_and_a_missing_one_is_not_said_twic
     names.check_setting(table, "base", "nonsense")
     (line,) = mistakes
     assert line.startswith('checkers.corp.base: "nonsense": ')
+
+
+PEOPLE = "ou=People,dc=example,dc=org"
+
+
+@pytest.mark.parametrize(
+    "dn",
+    [
+        PEOPLE, f"ou=new,{PEOPLE}", f"cn=a+sn=b,ou=new,{PEOPLE}", PEOPLE.upper(), PEOPLE.lower(),
+        "ou = x , OU=people,  DC = example , dc=org",
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("base", [PEOPLE, PEOPLE.lower(), "ou = people , dc=example,dc=org"])
+def test_a_dn_is_below_a_base_whatever_its_case_and_blanks(dn, base):
+    assert names.is_below(dn, base)
+
+
+@pytest.mark.parametrize(
+    "dn",
+    [
+        "dc=example,dc=org", "ou=groups,dc=example,dc=org", f"x{PEOPLE}", f"{PEOPLE},dc=x",
+        "ou=People,dc=example", "ou=Peo ple,dc=example,dc=org", "", "ou=People",
+    ],
+)  # fmt: skip
+def test_what_is_above_or_beside_a_base_is_not_below_it(dn):
+    assert not names.is_below(dn, PEOPLE)
+
+
+def test_case_and_blanks_round_separators_make_no_other_dn():
+    assert names.normalized("OU = A b ,DC= x +cn =y") == names.normalized("ou=a b,dc=x+cn=Y")
+    for other in ("ou=ab", "ou=a  b", "ou=a,b", "ou=a b,dc=x"):
+        assert names.normalized(other) != names.normalized("ou=a b")
+
+
+@pytest.mark.parametrize("text", [" ou=x", "ou=x "])
+def test_blanks_at_the_ends_make_no_other_dn(text):
+    names.check(text)
+    assert names.normalized(text) == names.normalized("ou=x")
 
 
 # --- user_dn --------------------------------------------------------------------------------------
@@ -119,8 +188,9 @@ def test_the_hole_may_stand_wherever_a_value_does(text):
         ("uid=x{user},dc=x", "the whole value"),
         ("uid={user}x,dc=x", "the whole value"),
         ("{user}=x,dc=x", "the whole value"),
-        ("{user}", "not present"),
-        ("uid={user},,dc=x", "must be escaped"),
+        ("{user}", "no distinguished name"),
+        ("uid={user},,dc=x", "no distinguished name"),
+        ("uid=a={user},dc=x,", "no distinguished name"),
     ],
 )
 def test_a_template_that_is_no_dn_with_a_user_is_a_mistake(text, said):
@@ -128,27 +198,149 @@ def test_a_template_that_is_no_dn_with_a_user_is_a_mistake(text, said):
         NameTemplate(text)
 
 
-# --- user_upn -------------------------------------------------------------------------------------
+# --- user_upn and user_logon_name -----------------------------------------------------------------
+
+UPN, NT4 = "{user}@corp.example", "CORP\\{user}"
+EITHER = pytest.mark.parametrize("text", [UPN, NT4])
 
 
-def test_a_upn_is_the_name_and_the_domain():
-    assert UpnTemplate("{user}@corp.example").fill(b"alice") == b"alice@corp.example"
-    assert UpnTemplate("{user}@x").fill(b"e.b-c_9$") == b"e.b-c_9$@x"
+def test_a_logon_name_is_the_user_and_the_domain():
+    assert LogonTemplate(UPN).fill(b"alice") == b"alice@corp.example"
+    assert LogonTemplate("{user}@x").fill(b"e.b-c_9$") == b"e.b-c_9$@x"
+    assert LogonTemplate(NT4).fill(b"alice") == b"CORP\\alice"
+    assert LogonTemplate("corp.example\\{user}").fill(b"e.b-c_9$") == b"corp.example\\e.b-c_9$"
+    assert LogonTemplate("büro\\{user}").fill(b"alice") == "büro\\alice".encode()
 
 
-@pytest.mark.parametrize("character", [chr(n) for n in range(33)] + list('"/\\[]:;|=,+*?<>@\x7fé'))
-def test_a_name_with_what_makes_it_another_kind_of_name_is_refused(character):
-    with pytest.raises(NameMistake, match="no user principal name holds"):
-        UpnTemplate("{user}@corp.example").fill(f"a{character}b".encode())
+PLAIN = bytes(range(0x21, 0x7F)).translate(None, b'"/\\[]:;|=,+*?<>@')
+
+
+@EITHER
+def test_every_other_character_is_itself(text):
+    assert PLAIN in LogonTemplate(text).fill(PLAIN)
+    assert len(PLAIN) == 94 - 16
+
+
+@EITHER
+@pytest.mark.parametrize(
+    "character", [chr(n) for n in range(33)] + list('"/\\[]:;|=,+*?<>@\x7féａ☃')
+)
+def test_a_name_with_what_makes_it_another_kind_of_name_is_refused(text, character):
+    """Samba takes ` alice@…` and `alice@… ` for alice; Windows folds what looks alike."""
+    for name in (f"a{character}b", f"{character}ab", f"ab{character}", character):
+        with pytest.raises(NameMistake, match="no logon name holds"):
+            LogonTemplate(text).fill(name.encode())
+
+
+@EITHER
+def test_octets_that_are_no_text_are_in_no_logon_name(text):
+    with pytest.raises(NameMistake):
+        LogonTemplate(text).fill(b"a\xff")
+
+
+@EITHER
+@given(st.binary(max_size=20))
+def test_whatever_a_name_holds_stays_before_or_behind_the_domain(text, user):
+    before, after = (part.encode() for part in text.split("{user}"))
+    try:
+        name = LogonTemplate(text).fill(user)
+    except NameMistake:
+        return
+    assert name == before + user + after
+    assert name.count(b"@") + name.count(b"\\") == 1
 
 
 @pytest.mark.parametrize(
     "text",
-    ["", "alice@x", "{user}", "{user}@", "x{user}@x", "{user}@x y", "{user}@x/y", "{user}@{user}"],
-)
-def test_a_upn_template_is_the_user_at_a_domain(text):
-    with pytest.raises(NameMistake, match="and a domain"):
-        UpnTemplate(text)
+    [
+        "", "alice@x", "{user}", "{user}@", "x{user}@x", "{user}@x y", "{user}@x/y",
+        "{user}@{user}", "{user}@x.", "{user}@.x", "{user}@x..y", "{user}@x@y", "{user}@ü",
+        "{user}@x\n", "{domain}@x", "CORP\\alice", "CORP\\{user}x", "CORP\\\\{user}", "\\{user}",
+        "CO RP\\{user}", "CORP/{user}", "{user}\\CORP", "CORP\\{user}@x", "x@y\\{user}",
+        "{domain}\\{user}", "CORP\\{user}\\{user}", "CORP\\{user}\n", "uid={user},dc=x",
+    ],
+)  # fmt: skip
+def test_a_template_of_logon_names_is_the_user_and_a_domain(text):
+    with pytest.raises(NameMistake, match="and a domain, or a domain"):
+        LogonTemplate(text)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "svc@ad.example.org", "svc-xmpp_1@AD", "AD\\svc", "ad.example.org\\svc", "AD\\svc xmpp",
+        "sv.c$@ad.example.org", "büro\\dienst", "AD\\a.b-c",
+    ],
+)  # fmt: skip
+def test_a_logon_name_is_one(name):
+    assert names.is_logon_name(name)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "", "svc", "@ad", "svc@", "svc@ad@x", "s vc@ad", "AD\\", "\\svc", "AD\\svc\\x", "AD/svc",
+        "AD\\svc@x", "svc@a d", "cn=svc,dc=ad", "uid=svc@ad", "AD\\s,vc", "svc@ad\n", "A D\\svc",
+        "cn=x\\,y,dc=z", '"svc"@ad',
+    ],
+)  # fmt: skip
+def test_what_is_no_logon_name_is_none(name):
+    assert not names.is_logon_name(name)
+
+
+def entry(dn=b"cn=svc,dc=x", account=b"svc", principal=b"search@ad.example.org"):
+    return Entry(dn, {b"samaccountname": [account], b"userprincipalname": [principal]})
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "cn=svc,dc=x", "CN=Svc , DC=x", " cn = svc,dc=X ", "AD\\svc", "ad\\SVC",
+        "svc@ad.example.org", "svc@other.example", "Search@AD.example.org",
+    ],
+)  # fmt: skip
+def test_an_entry_is_called_by_its_dn_and_by_its_logon_names(name):
+    assert names.is_called(entry(), name)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "cn=svc,dc=y", "cn=svc2,dc=x", "AD\\svc2", "AD\\vc", "AD\\search", "search@other.example",
+        "cn=svc,dc=x,dc=y", "AD\\svc@ad.example.org",
+    ],
+)  # fmt: skip
+def test_an_entry_is_not_called_by_what_is_nearly_its_name(name):
+    assert not names.is_called(entry(), name)
+
+
+def test_a_dn_is_the_same_however_it_is_escaped():
+    assert names.is_called(entry(b"cn=a\\2C b,dc=x"), "cn=a\\, b,dc=x")
+    assert names.is_called(entry(b"cn=\\c3\\a4,dc=x"), "cn=ä,dc=x")
+    assert names.is_called(entry(b"cn=be,dc=x", b"bea"), "AD\\bea")  # \be is no escape there
+    assert not names.is_called(Entry(b"cn=\xff", {}), "cn=x")
+
+
+# --- {domain} -------------------------------------------------------------------------------------
+
+
+def test_a_dn_may_be_of_the_users_domain():
+    assert names.for_domain("cn=staff,dc=x", "example.org") == b"cn=staff,dc=x"
+    assert names.for_domain("cn={domain},dc=x", "example.org") == b"cn=example.org,dc=x"
+    assert names.for_domain("cn=x,ou={domain},dc={domain}", "a") == b"cn=x,ou=a,dc=a"
+    assert names.for_domain("cn=staff {domain},dc=x", "a") == b"cn=staff a,dc=x"
+    assert names.for_domain("cn=ä,dc=x", "a") == "cn=ä,dc=x".encode()
+
+
+@given(st.text(max_size=20).filter(lambda text: "{domain}" not in text))
+def test_whatever_a_domain_holds_stays_in_its_value(domain):
+    dn = names.for_domain("cn={domain},ou=groups", domain)
+    value = dn.removeprefix(b"cn=").removesuffix(b",ou=groups")
+    assert unescape(value) == domain.encode()
+
+
+def test_a_user_is_no_hole_in_the_dn_of_a_group():
+    assert names.for_domain("cn={user},ou={domain}", "{user}") == b"cn={user},ou=\\7buser\\7d"
 
 
 # --- results --------------------------------------------------------------------------------------

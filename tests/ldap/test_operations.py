@@ -12,7 +12,16 @@ from authbridge.ldap import codec, ppolicy
 from authbridge.ldap.ber import Malformed
 from authbridge.ldap.codec import Inbox
 from authbridge.ldap.faults import Fault
-from authbridge.ldap.operations import Bind, Conversation, Extended, Operation, Search
+from authbridge.ldap.operations import (
+    Bind,
+    Conversation,
+    Extended,
+    LastBind,
+    Operation,
+    Probe,
+    Search,
+    Write,
+)
 from authbridge.ldap.ppolicy import Error, Policy
 from authbridge.model import Reason
 from tests.doubles import now
@@ -184,6 +193,20 @@ def test_a_bind_whose_policy_is_odd_is_malformed(carrier):
         Bind(b"", carrier).take(reply(bound(1, 0, b"", control)))
 
 
+@pytest.mark.parametrize("code", [0, 19, 49, 53])
+def test_a_refused_bind_is_the_last_where_a_server_may_end_its_connection(carrier, code):
+    for kind in (Bind, LastBind):
+        line = Line()
+        asked = Asked(kind(codec.bind_request(b"uid=a", PASSWORD), line.carrier))
+        line.network.settle()
+        line.say(bound(1, code, b"", policy(error=1)))
+        assert asked.code == code
+        assert asked.operation.policy == Policy(Error.ACCOUNT_LOCKED, None, None)
+        assert line.connection.retiring is (kind is LastBind and code != 0)
+    unsent = LastBind(b"", carrier)
+    assert unsent.take(reply(bound(1, code)))
+
+
 def test_a_search_takes_entries_until_its_result(carrier):
     search = Search(b"", carrier, 2)
     assert not search.take(reply(entry(1, b"uid=a")))
@@ -216,10 +239,14 @@ OF_A_BIND, OF_A_SEARCH, OF_STARTTLS = bound(1), done(1), server.extended(1)
         *((Bind, octets) for octets in (OF_A_SEARCH, OF_STARTTLS, entry(1, b"x"), reference(1))),
         *((Search, octets) for octets in (OF_A_BIND, OF_STARTTLS)),
         *((Extended, octets) for octets in (OF_A_BIND, OF_A_SEARCH, entry(1, b"x"), reference(1))),
+        *((Probe, octets) for octets in (OF_A_BIND, OF_STARTTLS)),
     ],
 )
 def test_the_answer_to_another_kind_of_request_is_malformed(carrier, kind, octets):
-    operation = Search(b"", carrier, 2) if kind is Search else kind(b"", carrier)
+    if kind is Probe:
+        operation = Probe(carrier)
+    else:
+        operation = Search(b"", carrier, 2) if kind is Search else kind(b"", carrier)
     with pytest.raises(Malformed, match="answers another request"):
         operation.take(reply(octets))
 
@@ -234,6 +261,35 @@ def test_entries_beyond_the_limit_are_left_out_and_a_hundred_and_one_are_malform
         search.take(reply(entry(1, b"uid=x")))
 
 
+def test_a_search_may_bear_more_that_was_not_asked_for(carrier):
+    search = Search(b"", carrier, 1, 150)
+    for _ in range(1 + 150):
+        assert not search.take(reply(entry(1, b"uid=a")))
+    with pytest.raises(Malformed, match="no end of entries"):
+        search.take(reply(entry(1, b"uid=x")))
+
+
+@pytest.mark.parametrize(
+    ("found", "code", "cut"), [(0, 0, False), (2, 0, False), (2, 4, True), (3, 0, True)]
+)
+def test_a_search_knows_whether_there_is_more_than_was_asked_for(carrier, found, code, cut):
+    search = Search(b"", carrier, 2)
+    for _ in range(found):
+        search.take(reply(entry(1, b"uid=a")))
+    search.take(reply(done(1, code)))
+    assert search.cut is cut
+
+
+def test_what_was_cut_before_it_was_asked_again_does_not_count(carrier):
+    search = Search(b"", carrier, 1)
+    for _ in range(3):
+        search.take(reply(entry(1, b"uid=a")))
+    search.reset()
+    search.take(reply(entry(1, b"uid=a")))
+    search.take(reply(done(1)))
+    assert not search.cut
+
+
 def test_a_hundred_references_are_ignored_and_one_more_is_malformed(carrier):
     search = Search(b"", carrier, 1)
     for _ in range(100):
@@ -243,8 +299,40 @@ def test_a_hundred_references_are_ignored_and_one_more_is_malformed(carrier):
 
 
 def test_only_searches_are_repeated_and_only_they_share():
-    assert (Search.repeatable, Bind.repeatable, Extended.repeatable) == (True, False, False)
-    assert (Search.exclusive, Bind.exclusive, Extended.exclusive) == (False, True, True)
+    others = (Bind, LastBind, Extended, Write, Probe)
+    assert (Search.repeatable, Search.exclusive) == (True, False)
+    assert {(kind.repeatable, kind.exclusive) for kind in others} == {(False, True)}
+
+
+def test_a_probe_asks_for_no_attribute_of_the_root(carrier):
+    request = server.read_request(codec.message(1, Probe(carrier).request))
+    assert (request.kind, request.name, request.scope) == ("search", b"", 0)
+    assert (request.filter, request.attributes) == (("present", b"objectClass"), (b"1.1",))
+    assert request.limits == (1, 1)
+
+
+@pytest.mark.parametrize("code", [0, 1, 10, 32, 50, 51, 53])
+def test_a_probe_takes_any_result_and_whatever_is_found(carrier, code):
+    probe = Probe(carrier)
+    for _ in range(3):
+        assert not probe.take(reply(entry(1, b"")))
+        assert not probe.take(reply(reference(1)))
+    assert probe.take(reply(done(1, code)))
+    assert probe.result.code == code
+
+
+@pytest.mark.parametrize("kind", [codec.MODIFY_RESPONSE, codec.ADD_RESPONSE, codec.DELETE_RESPONSE])
+def test_a_change_takes_the_result_of_its_own_kind_and_its_policy(carrier, kind):
+    write = Write(b"", carrier, kind)
+    assert write.take(reply(server.reply(1, server.result(kind, 19, b"no"), policy(error=8))))
+    assert write.result.code == 19
+    assert write.policy == Policy(Error.PASSWORD_IN_HISTORY, None, None)
+    with pytest.raises(Malformed, match="answers another request"):
+        write.take(reply(bound(1)))
+
+
+def test_an_operation_waits_for_a_slow_server_unless_it_is_told_of_another(carrier):
+    assert Bind(b"", carrier).patient
 
 
 def test_an_operation_of_no_kind_takes_nothing(carrier):

@@ -5,69 +5,24 @@ from __future__ import annotations
 import pytest
 from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectError
+from twisted.python.failure import Failure
 
 from authbridge.ldap import connection as connections
 from authbridge.ldap.connection import MOST_ABANDONED
-from authbridge.ldap.deadlines import Deadlines
 from authbridge.ldap.faults import Fault
 from authbridge.ldap.operations import Search
-from authbridge.ldap.pool import REST, Limits, Pool
-from authbridge.ldap.servers import Dialer, Outages, Server
+from authbridge.ldap.standing import LONGEST_REST, REST
 from authbridge.model import Reason
 from tests.ldap import asking
-from tests.ldap.asking import SECONDS
-from tests.ldap.server import Network, bound, done, entry, goodbye
+from tests.ldap.asking import HOST, SECONDS, House
+from tests.ldap.server import bound, done, entry, goodbye
 
-HOST = "192.0.2.1"
 SILENT, LOST, OVERLOADED, FAILED = (
     Reason.DIRECTORY_SILENT,
     Reason.DIRECTORY_UNREACHABLE,
     Reason.OVERLOADED,
     Reason.DIRECTORY_FAILED,
 )
-
-
-class House:
-    """A pool and a server that the test speaks for."""
-
-    def __init__(self, connections=1, room=1, waiting=10, connecting=None, **limits):
-        self.network = Network()
-        self.network.listen(HOST)
-        deadlines = Deadlines(self.network, SECONDS)
-        dialer = Dialer(
-            [Server(HOST, 389, False)], None, deadlines, Outages(self.network), self.network
-        )
-        limits = Limits(connections, room, waiting, connecting or connections, **limits)
-        self.pool = Pool(dialer.connect, limits, self.network)
-
-    def bind(self, name=b"uid=alice"):
-        return asking.bind(self.pool, name)
-
-    def search(self, base=b"dc=x", size_limit=2):
-        return asking.search(self.pool, size_limit, base)
-
-    def settle(self, seconds=0):
-        self.network.settle(seconds)
-
-    def down(self, error=ConnectError(111)):  # noqa: B008 - it is never changed
-        self.network.places[HOST, 389] = error
-
-    def up(self):
-        self.network.listen(HOST)
-
-    def answer(self, number=0):
-        """Let the server of this connection answer everything that it was asked."""
-        server = self.network.servers[number]
-        answered = server.requests
-        for request in answered:
-            server.say((bound if request.kind == "bind" else done)(request.id))
-        server.requests = []
-        self.settle()
-
-    @property
-    def names(self):
-        """Who was asked for on each connection."""
-        return [[request.name for request in s.requests] for s in self.network.servers]
 
 
 @pytest.fixture
@@ -273,9 +228,11 @@ def test_attempts_that_fail_together_rest_together():
     asked = [house.bind() for _ in range(3)]
     house.settle()
     assert [one.reason for one in asked] == [LOST] * 3
-    assert len(house.network.attempts) == 3
+    assert house.attempts == [0, 0, 0]
     house.settle(REST)
-    assert len(house.network.attempts) == 4
+    assert house.attempts == [0, 0, 0, 1]
+    house.settle(2 * REST)  # three that fail together are one more, not three
+    assert house.attempts == [0, 0, 0, 1, 3]
 
 
 def test_while_an_outage_rests_nobody_waits_and_nothing_is_tried(house):
@@ -300,27 +257,61 @@ def test_after_its_rest_there_is_another_attempt_and_recovery(house):
     assert asked.code == 0
 
 
-def test_an_outage_is_not_tried_more_often_than_once_a_rest(house):
+def test_an_outage_is_tried_after_one_two_and_four_seconds_however_many_ask(house):
     house.down()
-    for _ in range(50):
+    for _ in range(100):
         house.bind()
-        house.settle(REST / 5)
-    assert len(house.network.attempts) <= 11
+        house.settle(0.25)
+    assert house.attempts == [0, 1, 3, 7, 11, 15, 19, 23]
 
 
 def test_an_outage_is_tried_by_the_pool_itself_until_it_is_over(house):
     house.down()
     house.bind()
-    for _ in range(100):
-        house.settle(REST / 10)
-    assert 10 <= len(house.network.attempts) <= 11
+    for _ in range(50):
+        house.settle(0.5)
+    assert house.attempts == [0, 1, 3, 7, 11, 15, 19, 23]
     house.up()
-    house.settle(REST)
+    house.settle(LONGEST_REST)
     assert len(house.network.servers) == 1
     asked = house.bind()
     house.settle()
     house.answer()
     assert asked.code == 0
+
+
+def test_the_next_outage_is_tried_after_a_second_again(house):
+    house.down()
+    house.bind()
+    house.settle(1)
+    house.settle(2)
+    house.up()
+    house.settle(4)
+    assert house.attempts == [0, 1, 3, 7]
+    house.down()
+    house.network.servers[0].transport.peer.drop()
+    house.bind()
+    for _ in range(9):
+        house.settle(1)
+    assert house.attempts[4:] == [7, 8, 10, 14]
+
+
+def test_rests_are_shorter_by_chance_so_that_many_daemons_do_not_come_at_once():
+    house = House(chance=iter([1.0, 0.5, 0.0]).__next__)
+    house.down()
+    house.bind()
+    for _ in range(60):
+        house.settle(0.125)
+    assert house.attempts == [0, 0.75, 0.75 + 1.75, 0.75 + 1.75 + 4]
+
+
+def test_a_rest_begins_with_its_attempt(house):
+    house.down(None)
+    house.bind()
+    house.settle(SECONDS)  # longer than the rest
+    assert house.attempts == [0, SECONDS]
+    house.settle(SECONDS)
+    assert house.attempts == [0, SECONDS, 2 * SECONDS]
 
 
 def test_after_an_outage_nothing_is_left_of_it(house):
@@ -330,6 +321,7 @@ def test_after_an_outage_nothing_is_left_of_it(house):
     house.up()
     for _ in range(10):
         house.settle(10)
+    assert house.attempts == [0, 10]
     assert house.network.servers[0].kinds == ["unbind"]  # nobody came
     assert len(house.network.servers) == 1
     assert house.network.getDelayedCalls() == []
@@ -453,6 +445,434 @@ def test_a_bug_while_connecting_is_not_for_ever(house, events):
     house.settle()
     house.answer()
     assert asked.code == 0
+
+
+# --- patience -------------------------------------------------------------------------------------
+
+
+def test_who_may_ask_another_server_waits_a_second_for_a_connection_and_others_longer(house):
+    house.down(None)
+    hurried, patient = house.bind(patient=False), house.bind()
+    house.settle(0.99)
+    assert hurried.pending
+    house.settle(0.01)
+    assert hurried.reason is SILENT
+    assert hurried.fault.words == f"ldap://{HOST}:389: no connection in 1 s, so far"
+    assert patient.pending
+    assert house.attempts == [0]
+    house.settle(SECONDS - 1)
+    assert patient.reason is SILENT
+    assert patient.fault.words == f"ldap://{HOST}:389: no connection in 4 s"
+
+
+def test_once_patience_was_lost_only_who_has_no_other_server_waits(house):
+    house.down(None)
+    house.bind()
+    house.settle(1)
+    assert house.standing.rank == 1
+    assert house.bind(patient=False).reason is SILENT
+    waiting = house.bind()
+    house.up()
+    house.settle()
+    assert house.standing.well
+    house.answer()
+    house.answer()
+    assert waiting.code == 0
+
+
+def test_once_an_attempt_has_failed_nobody_waits_however_patient(house):
+    house.down(None)
+    house.bind()
+    house.settle(SECONDS)
+    assert house.standing.rank == 2
+    assert [house.bind().reason, house.bind(patient=False).reason] == [SILENT, SILENT]
+
+
+def test_a_connection_within_the_second_loses_nobodys_patience(house):
+    house.down(None)
+    hurried = house.bind(patient=False)
+    house.settle(0.5)
+    house.up()
+    house.settle()
+    house.settle(0.5)
+    assert house.standing.well
+    house.answer()
+    assert hurried.code == 0
+    assert len(house.network.getDelayedCalls()) == 2  # the sweep and the bind's deadline
+
+
+def test_an_attempt_that_fails_takes_its_patience_along(house):
+    house.down()
+    house.bind()
+    house.settle()
+    assert house.standing.down is not None
+    house.settle(0.99)
+    assert [call.getTime() for call in house.network.getDelayedCalls()] == [1]  # the rest
+
+
+def test_an_attempt_that_fails_does_not_prolong_the_second_of_who_waits_for_another():
+    house = House(connections=2)
+    house.down(None)
+    first = house.bind(patient=False)
+    house.settle()
+    house.settle(0.25)
+    second = house.bind(patient=False)
+    house.settle()
+    attempt, _ = house.network.attempts
+    attempt.over = True
+    attempt.factory.clientConnectionFailed(attempt, Failure(ConnectError(111)))
+    house.settle()
+    assert first.reason is LOST
+    assert second.pending  # it came when that attempt was under way already
+    assert house.standing.down is not None
+    house.settle(0.75)
+    assert second.reason is SILENT
+    assert house.standing.doubts is None  # it is known to be worse
+
+
+def test_where_there_is_a_connection_everybody_is_patient():
+    house = House(connections=2)
+    house.bind()
+    house.settle()
+    house.down(None)
+    hurried = house.bind(patient=False)
+    house.settle(2)
+    assert hurried.pending
+    assert house.standing.well
+    house.answer()
+    house.answer()
+    assert hurried.code == 0
+
+
+def test_while_there_is_a_free_connection_a_server_is_used_whatever_is_held_against_it(house):
+    house.bind()
+    house.settle()
+    house.answer()
+    house.standing.refused(Fault(LOST, "not seen"))
+    asked = house.bind(patient=False)
+    house.settle()
+    house.answer()
+    assert asked.code == 0
+
+
+# --- what a fault says of the server --------------------------------------------------------------
+
+
+def test_what_was_not_sent_says_nothing_that_is_not_known(house):
+    house.down(None)
+    asked = house.bind(patient=False)
+    house.settle(1)
+    house.standing.connected()
+    house.blame(asked)
+    assert house.standing.well
+
+
+def test_a_broken_connection_has_the_server_avoided_for_a_second(house):
+    asked = house.bind()
+    house.settle()
+    house.network.servers[0].transport.peer.drop()
+    house.settle()
+    house.blame(asked)
+    assert house.standing.rank == 1
+    assert house.standing.doubts is None
+    house.settle(1)
+    assert house.standing.well
+
+
+def test_silence_on_everything_has_the_server_doubted_and_connected_to_anew():
+    house = House(connections=3)
+    silent, busy = house.bind(), house.bind(b"uid=busy")
+    house.settle()
+    house.settle(SECONDS - 1)
+    again = house.bind(b"uid=again")
+    house.settle()
+    house.settle(1)
+    assert (silent.reason, busy.reason) == (SILENT, SILENT)
+    house.down(None)
+    house.blame(silent)
+    house.blame(busy)
+    assert house.standing.rank == 1
+    assert house.standing.doubts is not None
+    assert house.attempts == [0, 0, 3, 4]
+    assert again.pending  # it is not closed under what it was sent a moment ago
+    assert house.bind(patient=False).reason is SILENT
+    house.up()
+    house.settle()
+    assert house.standing.doubts is None
+    house.settle(1)
+    assert house.standing.well
+
+
+def test_a_doubted_server_that_cannot_be_connected_to_is_down_though_it_has_a_connection():
+    house = House(connections=2)
+    silent = house.bind()
+    house.settle()
+    house.settle(SECONDS - 1)
+    house.bind(b"uid=again")
+    house.settle()
+    house.settle(1)
+    house.down()
+    house.blame(silent)
+    house.settle()
+    assert house.standing.down is not None
+    assert house.bind().reason is LOST
+    assert not house.network.servers[1].lost
+
+
+def test_one_slow_answer_says_nothing_while_later_ones_come():
+    house = House(connections=2)
+    slow = house.bind(b"uid=slow")
+    house.settle()
+    house.settle(1)
+    other = house.bind()
+    house.settle()
+    house.answer(1)
+    house.settle(SECONDS - 1)
+    assert (slow.reason, other.code) == (SILENT, 0)
+    house.blame(slow)
+    assert house.standing.well
+    assert not house.network.servers[1].lost
+    assert len(house.attempts) == 2
+
+
+def test_an_answer_to_what_was_asked_before_is_no_sign_of_life():
+    house = House(connections=2)
+    early = house.bind(b"uid=early")
+    house.settle()
+    house.settle(1)
+    silent = house.bind(b"uid=silent")
+    house.settle()
+    house.answer(0)
+    house.settle(SECONDS)
+    assert (early.code, silent.reason) == (0, SILENT)
+    house.blame(silent)
+    assert house.standing.doubts is silent.fault
+    assert house.attempts[2:] == [5]
+    house.settle()
+    assert house.network.servers[0].lost  # it is idle, and who knows
+
+
+def test_a_doubted_server_keeps_the_connections_on_which_something_is_awaited():
+    house = House(connections=2, room=2, connecting=1)
+    silent, also = house.search(b"dc=silent"), house.search(b"dc=also")
+    house.settle()
+    house.settle(SECONDS - 1)
+    late = house.search(b"dc=late")
+    house.settle()
+    house.settle(1)
+    assert (silent.reason, also.reason) == (SILENT, SILENT)
+    house.blame(silent)
+    house.settle()
+    assert house.network.servers[0].lost  # it said nothing at all
+    assert not house.network.servers[1].lost
+    house.answer(1)
+    assert late.code == 0
+
+
+def test_of_several_connections_only_the_one_with_the_fault_is_used_no_more():
+    house = House(connections=2)
+    first, second = house.bind(b"uid=1"), house.bind(b"uid=2")
+    house.settle()
+    house.answer(0)
+    house.answer(1)
+    house.pool.renew(second.operation)
+    house.settle()
+    assert [server.lost for server in house.network.servers] == [False, True]
+    house.pool.renew(second.operation)  # it has gone
+    asked = house.bind()
+    house.settle()
+    house.answer(0)
+    assert [first.code, asked.code] == [0, 0]
+
+
+def in_line(house):
+    """Somebody who is sent, and behind him two in line, of whom one may ask another server."""
+    asked = house.bind(b"uid=sent")
+    house.settle()
+    waiting = house.bind(b"uid=hurried", patient=False), house.bind(b"uid=patient")
+    house.settle()
+    return asked, *waiting
+
+
+@pytest.mark.parametrize("fate", ["broken", "silent", "malformed"])
+def test_who_waits_in_line_and_may_ask_another_server_does_so_where_this_one_is_blamed(house, fate):
+    sent, hurried, patient = in_line(house)
+    house.down(None)
+    if fate == "silent":
+        house.settle(SECONDS)
+    elif fate == "malformed":
+        house.network.servers[0].say(b"\x16\x03")
+    else:
+        house.network.servers[0].transport.peer.drop()
+    house.settle()
+    assert hurried.pending
+    house.blame(sent)
+    assert hurried.fault.words == sent.fault.words
+    assert hurried.operation.link is None  # so that it may go on, though it is a bind
+    assert patient.pending
+    house.up()
+    house.settle()
+    house.answer(1)
+    assert patient.code == 0
+    assert house.network.servers[1].heard.count(b"uid=hurried") == 0
+
+
+def test_nobody_leaves_the_line_where_one_slow_answer_says_nothing_of_the_server():
+    house = House(connections=2)
+    slow = house.bind(b"uid=slow")
+    house.settle()
+    house.settle(1)
+    house.bind()
+    house.settle()
+    house.answer(1)
+    house.settle(SECONDS - 1)
+    house.bind(b"uid=busy")
+    house.settle()
+    house.down(None)
+    hurried = house.bind(patient=False)
+    house.settle()
+    house.blame(slow)
+    assert slow.reason is SILENT
+    assert hurried.pending
+
+
+def doubted(**limits):
+    """A house whose server was silent on one search, and has been asked another since."""
+    house = House(connections=1, room=2, **limits)
+    early = house.search(b"dc=early")
+    house.settle()
+    house.settle(1)
+    silent = house.search(b"dc=silent")
+    house.settle()
+    house.settle(1)
+    house.network.servers[0].say(done(1))
+    house.settle(1)
+    later = house.search(b"dc=later")
+    house.settle()
+    house.settle(2)
+    assert (early.code, silent.reason) == (0, SILENT)
+    house.blame(silent)
+    assert house.standing.doubts is not None
+    return house, later
+
+
+def test_a_doubt_ends_when_something_that_was_sent_later_is_answered():
+    house, later = doubted()
+    house.network.servers[0].say(done(3))
+    house.settle()
+    assert later.code == 0
+    assert house.standing.doubts is None
+    house.settle(1)
+    assert house.standing.well
+
+
+def test_a_doubt_does_not_end_with_an_answer_to_what_was_sent_before():
+    house = House(connections=2)
+    early = house.bind(b"uid=early")
+    house.settle()
+    house.settle(1)
+    silent = house.bind(b"uid=silent")
+    house.settle()
+    house.settle(1)
+    house.down(None)
+    silent.cancel()
+    assert house.standing.doubts is not None
+    house.answer(0)
+    assert early.code == 0
+    assert house.standing.doubts is not None
+
+
+def test_the_answer_to_a_service_bind_is_no_sign_of_life(tmp_path):
+    path = tmp_path / "password"
+    asking.rewrite(path, b"through-the-glass")
+    house = House(connections=2, password_file=path)
+
+    def let_in(server, request):
+        return bound(request.id) if request.name == b"cn=service" else None
+
+    house.network.listen(HOST, answer=let_in)
+    silent = house.bind(b"uid=silent")
+    house.settle()
+    house.settle(1)
+    also = house.bind(b"uid=also")
+    house.settle()
+    assert [names[-1] for names in house.names] == [b"uid=silent", b"uid=also"]
+    house.settle(SECONDS - 1)
+    house.down(None)
+    house.blame(silent)
+    assert house.standing.doubts is not None
+    assert also.pending
+
+
+# --- logins that are given up before the server's time is over ------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["bind", "search"])
+def test_a_server_that_was_silent_for_as_long_as_a_login_waited_is_doubted(house, kind):
+    asked = getattr(house, kind)()
+    house.settle()
+    house.down(None)
+    house.settle(connections.SILENCE)
+    asked.cancel()
+    assert house.standing.doubts.words == (
+        f"ldap://{HOST}:389 was silent for as long as a login waited"
+    )
+    assert house.standing.doubts.reason is SILENT
+    assert house.standing.rank == 1
+    assert len(house.attempts) == 2  # whether it is there
+
+
+@pytest.mark.parametrize("kind", ["bind", "search"])
+def test_a_login_that_waited_for_less_than_a_second_says_nothing_of_the_server(house, kind):
+    asked = getattr(house, kind)()
+    house.settle()
+    house.settle(connections.SILENCE - 0.01)
+    asked.cancel()
+    house.settle()
+    assert house.standing.well
+
+
+def test_a_server_that_has_said_something_meanwhile_is_not_blamed(house):
+    asked = house.search()
+    house.settle()
+    house.settle(2)
+    house.network.servers[0].say(entry(1, b"uid=a"))
+    house.settle()
+    asked.cancel()
+    assert house.standing.well
+    assert not house.network.servers[0].lost
+
+
+def test_who_was_silent_on_one_connection_and_answers_on_another_is_not_blamed():
+    house = House(connections=2)
+    silent = house.bind(b"uid=silent")
+    house.settle()
+    house.settle(1)
+    other = house.bind()
+    house.settle()
+    house.answer(1)
+    silent.cancel()
+    assert other.code == 0
+    assert house.standing.well
+
+
+def test_who_waits_behind_a_login_that_was_given_up_in_silence_asks_another_server(house):
+    sent, hurried, patient = in_line(house)
+    house.down(None)
+    house.settle(2)
+    sent.cancel()
+    assert hurried.reason is SILENT
+    assert patient.pending
+
+
+def test_a_stopped_pool_blames_nobody(house):
+    asked = house.bind()
+    house.settle()
+    house.pool.stop()
+    house.blame(asked)
+    assert house.standing.well
+    house.settle(SECONDS)
+    assert house.network.getDelayedCalls() == []
 
 
 # --- losing connections ---------------------------------------------------------------------------
@@ -659,16 +1079,19 @@ def test_a_connection_that_is_used_between_sweeps_is_kept():
     house = used(sweep=25)
     for _ in range(10):
         house.settle(24)
-        house.bind()
+        asked = house.bind()
         house.settle()
+        assert house.kinds == [["search"]]  # whether it is still there
         house.answer()
+        house.answer()
+        assert asked.code == 0
     assert len(house.network.attempts) == 1
 
 
 def test_an_old_connection_is_closed_though_it_is_used():
     house = used(sweep=25, age=60)
-    for _ in range(10):
-        house.settle(10)
+    for _ in range(30):
+        house.settle(4)
         house.bind()
         house.settle()
         house.answer(-1)
@@ -768,6 +1191,85 @@ def test_a_stop_ends_a_rest(house):
     house.settle()
     house.pool.stop()
     assert house.network.getDelayedCalls() == []
+
+
+GONE = Fault(LOST, "it is no longer asked")
+
+
+def test_who_is_retired_ends_what_is_under_way_and_begins_nothing():
+    house = House(connections=2, room=1)
+    idle, sent = house.bind(b"uid=idle"), house.bind(b"uid=sent")
+    house.settle()
+    house.answer(0)
+    second, waiting = house.bind(b"uid=second"), house.bind(b"uid=waiting")
+    house.settle()
+    house.pool.retire(GONE)
+    house.settle()
+    assert waiting.fault.words == GONE.words
+    assert sent.pending
+    assert second.pending
+    assert house.bind().reason is LOST
+    house.answer(0)
+    house.answer(1)
+    assert [one.code for one in (idle, sent, second)] == [0, 0, 0]
+    assert all(server.lost for server in house.network.servers)
+    assert house.attempts == [0, 0]
+    house.settle(SECONDS)
+    assert house.network.getDelayedCalls() == []
+
+
+def test_who_is_retired_says_so_to_whoever_comes_and_a_stop_says_that_it_is_one():
+    house = House(connections=2)
+    sent = house.bind()
+    house.settle()
+    assert house.pool.busy
+    house.pool.retire(GONE)
+    assert house.bind().fault.words == GONE.words
+    assert house.pool.busy
+    house.pool.stop()
+    house.settle()
+    assert sent.fault.words == "authbridge is stopping"
+    assert house.bind().fault.words == "authbridge is stopping"
+    assert not house.pool.busy
+
+
+def test_who_is_retired_says_goodbye_on_idle_connections_at_once():
+    house = used()
+    house.pool.retire(GONE)
+    house.settle()
+    assert house.network.servers[0].kinds == ["unbind"]
+    assert house.network.servers[0].lost
+
+
+def test_who_is_retired_connects_no_more(house):
+    house.down(None)
+    asked = house.bind()
+    house.settle(0.5)
+    house.pool.retire(GONE)
+    assert asked.fault.words == GONE.words
+    assert all(attempt.over for attempt in house.network.attempts)
+    assert house.network.getDelayedCalls() == []
+
+
+def test_a_search_that_breaks_on_a_retired_pool_is_not_sent_again(house):
+    asked = house.search()
+    house.settle()
+    house.pool.retire(GONE)
+    house.network.servers[0].transport.peer.drop()
+    house.settle()
+    assert asked.reason is LOST
+    assert len(house.network.attempts) == 1
+
+
+def test_a_stop_ends_what_is_held_against_a_server(house):
+    asked = house.bind()
+    house.settle()
+    house.network.servers[0].transport.peer.drop()
+    house.settle()
+    house.blame(asked)
+    assert 1 in [call.getTime() for call in house.network.getDelayedCalls()]
+    house.pool.stop()
+    assert [call.getTime() for call in house.network.getDelayedCalls()] == [4]  # the deadline
 
 
 def test_a_connection_of_another_pool_is_none_of_its_business(house):

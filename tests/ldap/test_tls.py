@@ -12,11 +12,14 @@ from twisted.python.failure import Failure
 
 from authbridge.ldap import tls
 from authbridge.ldap.deadlines import Deadlines
+from authbridge.ldap.dialer import Dialer, Outages
 from authbridge.ldap.faults import Fault
-from authbridge.ldap.servers import Dialer, Outages, Server, ServiceAccount
+from authbridge.ldap.server import Server
+from authbridge.ldap.service_account import ServiceAccount
 from authbridge.model import Reason
 from tests.doubles import now
 from tests.ldap import server
+from tests.ldap.asking import PLAIN
 from tests.ldap.certificates import DAY, NOW, Authority, only, self_signed, weak_key
 from tests.ldap.server import Network, bound, extended, tlv
 
@@ -52,13 +55,13 @@ def dial(network, tmp_path, context, *, host=NAME, starttls=False, trusted=(OURS
     secret.chmod(0o600)
     bracketed = f"[{host}]" if ":" in host else host
     connecting = Dialer(
-        [Server.parse(f"{'ldap' if starttls else 'ldaps'}://{bracketed}:636")],
         tls.make_context(tls.read_authorities(tmp_path / "ca.pem")),
+        PLAIN,
         Deadlines(network, 4),
         Outages(network),
         network,
-        ServiceAccount("cn=service", secret),
-    ).connect()
+        ServiceAccount("cn=service", secret, network),
+    ).connect(Server.parse(f"{'ldap' if starttls else 'ldaps'}://{bracketed}:636"))
     network.settle()
     return connecting
 

@@ -1,173 +1,29 @@
-"""How a connection comes about: server, TCP, TLS, service account; and what may go wrong."""
+"""How a connection to a server comes about: TCP, TLS, service bind; and how an outage is told."""
 
 from __future__ import annotations
 
-import os
+import socket
 
 import pytest
-from twisted.internet.endpoints import HostnameEndpoint, TCP4ClientEndpoint, TCP6ClientEndpoint
 from twisted.internet.error import ConnectError, TCPTimedOutError
 
 from authbridge.ldap import tls
 from authbridge.ldap.deadlines import Deadlines
+from authbridge.ldap.dialer import Dialer, Outages
 from authbridge.ldap.faults import Fault
-from authbridge.ldap.servers import Dialer, Outages, Server, ServerMistake, ServiceAccount
+from authbridge.ldap.presets import PRESETS
+from authbridge.ldap.server import Server
+from authbridge.ldap.service_account import REFUSED_REST, ServiceAccount
 from authbridge.model import Reason
 from tests.doubles import now
 from tests.ldap import server as double
+from tests.ldap.asking import HOST, PLAIN, rewrite
 from tests.ldap.certificates import Authority
 from tests.ldap.server import Mute, Network, bound, extended, goodbye, policy
 
 SECRET = b"through-the-glass"
 SERVICE = "cn=service,dc=example,dc=org"
-HOST = "192.0.2.1"
 SECONDS = 4
-
-
-# --- names of servers -----------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("url", "server", "text"),
-    [
-        ("ldaps://ldap.example.org", Server("ldap.example.org", 636, True), None),
-        ("ldap://ldap.example.org", Server("ldap.example.org", 389, False), None),
-        ("ldap://ldap:1389/", Server("ldap", 1389, False), "ldap://ldap:1389"),
-        ("LDAPS://Ldap.Example.ORG", Server("ldap.example.org", 636, True), None),
-        ("ldaps://192.0.2.1", Server("192.0.2.1", 636, True), None),
-        ("ldaps://[2001:db8::1]:637", Server("2001:db8::1", 637, True), None),
-        ("ldap://bücher.example", Server("xn--bcher-kva.example", 389, False), None),
-        ("ldap://dc-1.example", Server("dc-1.example", 389, False), None),
-    ],
-)
-def test_a_server_is_a_scheme_a_host_and_a_port(url, server, text):
-    parsed = Server.parse(url)
-    assert parsed == server
-    assert Server.parse(str(parsed)) == parsed
-    assert text is None or str(parsed) == text
-
-
-@pytest.mark.parametrize(
-    ("url", "said"),
-    [
-        ("ldap.example.org", "should begin with"),
-        ("https://ldap.example.org", "should begin with"),
-        ("ldapi://%2Frun%2Fslapd", "should begin with"),
-        ("", "should begin with"),
-        ("ldap://a/dc=x", "no more"),
-        ("ldap://a?x", "no more"),
-        ("ldap://a#x", "no more"),
-        ("ldap://user@a", "no more"),
-        ("ldap://user:secret@a", "no more"),
-        ("ldap://", "names no host"),
-        ("ldap://:389", "names no host"),
-        ("ldap://a b", "names no host"),
-        ("ldap://a..b", "names no host"),
-        ("ldap://" + "a" * 64, "names no host"),
-        ("ldap://a:0", "names no host"),
-        ("ldap://a:x", "is no URL"),
-        ("ldap://a:70000", "is no URL"),
-        ("ldap://[::1", "is no URL"),
-    ],
-)
-def test_what_names_no_server_is_a_mistake(url, said):
-    with pytest.raises(ServerMistake, match=said):
-        Server.parse(url)
-
-
-def test_a_name_is_resolved_and_an_address_is_not():
-    network = Network()
-    for host, kind in (
-        ("ldap.example.org", HostnameEndpoint),
-        ("192.0.2.1", TCP4ClientEndpoint),
-        ("2001:db8::1", TCP6ClientEndpoint),
-    ):
-        assert isinstance(Server(host, 1, True).endpoint(network), kind)
-
-
-# --- the service account --------------------------------------------------------------------------
-
-
-@pytest.fixture
-def account(tmp_path):
-    path = tmp_path / "password"
-    path.write_bytes(SECRET + b"\n")
-    path.chmod(0o600)
-    return ServiceAccount(SERVICE, path)
-
-
-def change(account, content, mode=0o600):
-    new = account.file.with_suffix(".new")
-    new.write_bytes(content)
-    new.chmod(mode)
-    new.replace(account.file)
-
-
-def trouble(account):
-    with pytest.raises(Fault) as raised:
-        account.password()
-    assert raised.value.reason is Reason.SERVICE_ACCOUNT_REFUSED
-    return raised.value.words
-
-
-@pytest.mark.parametrize("end", [b"", b"\n", b"\r\n"])
-def test_its_password_is_what_is_in_the_file_without_the_lines_end(account, end):
-    change(account, b" p\xc3\xa4ss \n x" + end)
-    assert account.password().reveal() == b" p\xc3\xa4ss \n x"
-
-
-def test_a_change_of_the_file_counts_at_the_next_connection(account):
-    assert account.password().matches(SECRET)
-    change(account, b"looking-glass")
-    assert account.password().matches(b"looking-glass")
-
-
-def test_a_password_that_was_refused_is_not_given_again_before_the_file_changes(account):
-    said = account.refuse(account.password(), "ldap://x refuses it")
-    assert said.reason is Reason.SERVICE_ACCOUNT_REFUSED
-    assert said.words == (
-        f"ldap://x refuses it; the service account {SERVICE} is not tried again before "
-        f"{account.file} changes or the daemon is restarted"
-    )
-    for _ in range(3):
-        assert trouble(account) == said.words
-    change(account, SECRET)  # touched is not changed
-    assert trouble(account) == said.words
-    change(account, b"looking-glass")
-    assert account.password().matches(b"looking-glass")
-
-
-def test_a_password_in_the_same_file_is_another_where_the_file_was_rewritten(account):
-    account.refuse(account.password(), "no")
-    before = account.file.stat()
-    account.file.write_bytes(SECRET[::-1])
-    os.utime(account.file, ns=(before.st_atime_ns, before.st_mtime_ns + 1))
-    assert account.password().matches(SECRET[::-1])
-
-
-@pytest.mark.parametrize("content", [b"", b"\n", b"  \n"])
-def test_a_file_without_a_password_is_refused_by_us(account, content):
-    change(account, content)
-    assert "is empty" in trouble(account)
-
-
-def test_a_file_that_is_gone_or_open_to_others_is_refused_by_us(account, monkeypatch):
-    change(account, SECRET, 0o644)
-    assert "is open to others" in trouble(account)
-    change(account, SECRET)
-    monkeypatch.setattr(type(account.file), "read_bytes", lambda path: (_ for _ in ()).throw(
-        PermissionError(13, "Permission denied")))  # fmt: skip
-    assert "Permission denied" in trouble(account)
-    account.file.unlink()
-    assert "No such file" in trouble(account)
-
-
-def test_a_refusal_of_the_old_password_does_not_stand_against_a_new_one(account):
-    old = account.password()  # one connection reads the old one and binds with it,
-    change(account, b"looking-glass")
-    account.password()  # a second one reads the new one,
-    account.refuse(old, "no")  # the first one is refused
-    assert account.password().matches(b"looking-glass")
 
 
 # --- outages --------------------------------------------------------------------------------------
@@ -206,6 +62,26 @@ def test_an_outage_is_one_line_when_it_begins_and_one_when_it_ends(events):
     assert outages.failed(server, fault) is fault
 
 
+def test_what_keeps_us_from_all_servers_is_said_once(events):
+    outages = Outages(clock := Network())
+    servers = [Server(name, 636, True) for name in "abc"]
+    refused = Fault(Reason.SERVICE_ACCOUNT_REFUSED, "a refuses bind_dn")
+    for _ in range(3):
+        for server in servers:
+            outages.failed(server, refused)
+            clock.advance(1)
+    assert [event["log_level"].name for event in events] == ["critical"]
+    found = outages.failed(servers[2], refused)
+    assert found.words == "a refuses bind_dn, for 7 s now"
+    outages.failed(servers[1], Fault(Reason.DIRECTORY_SILENT, "b is silent"))
+    for server in servers:
+        outages.works(server)
+    levels = [event["log_level"].name for event in events]
+    assert levels == ["critical", "error", "info", "info", "info"]
+    outages.failed(servers[0], refused)
+    assert events[-1]["words"] == refused.words
+
+
 # --- connections ----------------------------------------------------------------------------------
 
 AUTHORITY = Authority("ours")
@@ -222,10 +98,20 @@ def network():
     return Network()
 
 
-def dialer(network, *urls, context=None, account=None):
-    servers = [Server.parse(url) for url in urls or [f"ldap://{HOST}"]]
-    deadlines = Deadlines(network, SECONDS)
-    return Dialer(servers, context, deadlines, Outages(network), network, account)
+@pytest.fixture
+def account(tmp_path, network):
+    path = tmp_path / "password"
+    rewrite(path, SECRET + b"\n")
+    return ServiceAccount(SERVICE, path, network)
+
+
+def dialer(network, context=None, account=None, preset=PLAIN):
+    deadlines, outages = Deadlines(network, SECONDS), Outages(network)
+    return Dialer(context, preset, deadlines, outages, network, account)
+
+
+def connect(network, url=f"ldap://{HOST}", context=None, account=None):
+    return dialer(network, context, account).connect(Server.parse(url))
 
 
 def fault(deferred):
@@ -236,10 +122,15 @@ def fault(deferred):
 
 def test_a_connection_is_quick_to_send_and_kept_alive(network):
     network.listen(HOST)
-    connecting = dialer(network).connect()
+    connecting = connect(network)
     network.settle()
     connection = now(connecting)
     assert connection.transport.options == {"nodelay": True, "keepalive": True}
+    assert connection.transport.socket.options == {
+        (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE): 20,
+        (socket.IPPROTO_TCP, socket.TCP_KEEPINTVL): 5,
+        (socket.IPPROTO_TCP, socket.TCP_KEEPCNT): 3,
+    }
     assert connection.describe() == f"ldap://{HOST}:389, not encrypted"
     assert network.getDelayedCalls() == []
 
@@ -254,7 +145,7 @@ def test_a_connection_is_quick_to_send_and_kept_alive(network):
 )
 def test_a_server_that_cannot_be_connected_to_is_unreachable(network, error, words):
     network.places[HOST, 389] = error
-    connecting = dialer(network).connect()
+    connecting = connect(network)
     network.settle()
     found = fault(connecting)
     assert found.reason is Reason.DIRECTORY_UNREACHABLE
@@ -262,7 +153,7 @@ def test_a_server_that_cannot_be_connected_to_is_unreachable(network, error, wor
 
 
 def test_a_name_that_nobody_has_is_unreachable(network):
-    connecting = dialer(network, "ldap://ldap.example.org").connect()
+    connecting = connect(network, "ldap://ldap.example.org")
     network.settle()
     found = fault(connecting)
     assert (found.reason, found.words) == (
@@ -274,7 +165,7 @@ def test_a_name_that_nobody_has_is_unreachable(network):
 def test_a_name_is_connected_to_by_its_address(network):
     network.names["ldap.example.org"] = ["2001:db8::1", HOST]
     network.listen(HOST)
-    connecting = dialer(network, "ldap://ldap.example.org").connect()
+    connecting = connect(network, "ldap://ldap.example.org")
     network.settle(1)
     assert not now(connecting).gone
 
@@ -304,7 +195,7 @@ def test_a_silent_server_is_given_up_in_time(network, account, trust, silence, s
     silence(network)
     url = f"{scheme}://{HOST}:389"
     context = trust if secure or scheme == "ldaps" else None
-    connecting = dialer(network, url, context=context, account=account).connect()
+    connecting = connect(network, url, context=context, account=account)
     network.settle(SECONDS - 0.001)
     assert not connecting.called
     network.settle(0.001)
@@ -316,7 +207,7 @@ def test_a_silent_server_is_given_up_in_time(network, account, trust, silence, s
 
 def test_who_gives_up_a_connection_leaves_nothing_of_it(network):
     silent_tcp(network)
-    connecting = dialer(network).connect()
+    connecting = connect(network)
     connecting.addErrback(lambda failure: None).cancel()
     network.settle()
     assert network.attempts[0].over
@@ -326,7 +217,7 @@ def test_who_gives_up_a_connection_leaves_nothing_of_it(network):
 def test_who_gives_up_during_the_handshake_leaves_nothing_of_it(network, trust):
     silent_tls(network)
     failures = []
-    connecting = dialer(network, f"ldaps://{HOST}:389", context=trust).connect()
+    connecting = connect(network, f"ldaps://{HOST}:389", context=trust)
     connecting.addErrback(failures.append)
     network.settle()
     connecting.cancel()
@@ -338,7 +229,7 @@ def test_who_gives_up_during_the_handshake_leaves_nothing_of_it(network, trust):
 def opened(network, trust):
     """A connection over TLS."""
     network.listen(HOST, tls=CONTEXT)
-    connecting = dialer(network, f"ldaps://{HOST}:389", context=trust).connect()
+    connecting = connect(network, f"ldaps://{HOST}:389", context=trust)
     network.settle()
     return now(connecting)
 
@@ -365,26 +256,9 @@ def test_a_server_that_hangs_at_the_goodbye_is_left_in_time(network, trust):
     assert network.open == []
 
 
-# --- several servers ------------------------------------------------------------------------------
+# --- outages of a server --------------------------------------------------------------------------
 
-TWO = ("ldap://192.0.2.1", "ldap://192.0.2.2")
-
-
-def test_the_first_server_that_answers_is_used(network):
-    for host in ("192.0.2.1", "192.0.2.2"):
-        network.listen(host)
-    connecting = dialer(network, *TWO).connect()
-    network.settle()
-    assert now(connecting).server == "ldap://192.0.2.1:389"
-    assert len(network.attempts) == 1
-
-
-def test_the_next_server_is_tried_and_the_outage_of_the_first_told(network, events):
-    network.listen("192.0.2.2")
-    connecting = dialer(network, *TWO).connect()
-    network.settle()
-    assert now(connecting).server == "ldap://192.0.2.2:389"
-    assert [event["words"] for event in events] == ["ldap://192.0.2.1:389: connection refused"]
+FIRST, SECOND = (Server(host, 389, False) for host in ("192.0.2.1", "192.0.2.2"))
 
 
 def test_an_outage_that_is_over_is_told_and_another_one_is_told_anew(network, events):
@@ -393,16 +267,18 @@ def test_an_outage_that_is_over_is_told_and_another_one_is_told_anew(network, ev
         network.places.clear()
         if up:
             network.listen(HOST)
-        dialing.connect().addErrback(lambda failure: None)
+        dialing.connect(FIRST).addErrback(lambda failure: None)
         network.settle(1)
     assert [event["log_level"].name for event in events] == ["error", "info", "error"]
 
 
-def test_where_all_fail_the_fault_is_that_of_the_last(network):
-    network.names["b"] = []
-    connecting = dialer(network, "ldap://192.0.2.1", "ldap://b").connect()
-    network.settle()
-    assert fault(connecting).words == "ldap://b:389: the name cannot be resolved"
+def test_each_server_has_outages_of_its_own(network, events):
+    network.listen(SECOND.host)
+    dialing = dialer(network)
+    for server in (FIRST, SECOND, FIRST, SECOND):
+        dialing.connect(server).addErrback(lambda failure: None)
+        network.settle(1)
+    assert [event["words"] for event in events] == ["ldap://192.0.2.1:389: connection refused"]
 
 
 # --- StartTLS -------------------------------------------------------------------------------------
@@ -411,7 +287,7 @@ def test_where_all_fail_the_fault_is_that_of_the_last(network):
 def start_tls(network, trust, account, answer):
     """Connect to a server that answers StartTLS so; what came of it."""
     network.listen(HOST, answer=answer)
-    connecting = dialer(network, context=trust, account=account).connect()
+    connecting = connect(network, context=trust, account=account)
     network.settle()
     return connecting
 
@@ -467,7 +343,7 @@ def test_what_comes_in_clear_after_starttls_is_no_tls(network, trust, account):
             self.say(extended(1) if len(self.heard) == len(data) else bound(2))
 
     network.places[HOST, 389] = Stripper
-    connecting = dialer(network, context=trust, account=account).connect()
+    connecting = connect(network, context=trust, account=account)
     network.settle()
     assert fault(connecting).reason is Reason.DIRECTORY_UNTRUSTED
     assert SECRET not in network.carried
@@ -501,9 +377,9 @@ def test_a_server_that_leaves_instead_of_starting_tls_is_unreachable(network, tr
 # --- the service bind -----------------------------------------------------------------------------
 
 
-def service_bind(network, account, answer):
+def service_bind(network, account, answer, preset=PLAIN):
     network.listen(HOST, answer=lambda _, request: answer(request))
-    connecting = dialer(network, account=account).connect()
+    connecting = dialer(network, None, account, preset).connect(FIRST)
     network.settle()
     return connecting
 
@@ -524,7 +400,7 @@ def test_a_password_that_soon_expires_still_binds_and_is_said_once(network, acco
 
 
 def test_a_host_that_twisted_takes_for_none_is_unreachable_and_no_bug(network, account):
-    found = fault(dialer(network, "ldap://aa--bb.example", account=account).connect())
+    found = fault(connect(network, "ldap://aa--bb.example", account=account))
     assert found.reason is Reason.DIRECTORY_UNREACHABLE
     assert "no host that can be connected to" in found.words
 
@@ -543,20 +419,88 @@ def test_a_refused_service_account_is_an_alarm_without_its_password(network, acc
     assert network.open == []
 
 
-def test_a_refused_service_account_is_bound_once_at_one_server(network, account, tmp_path):
-    for host in ("192.0.2.1", "192.0.2.2"):
-        network.listen(host, answer=lambda _, request: bound(request.id, 49))
-    dialing = dialer(network, *TWO, account=account)
-    for _ in range(5):
-        connecting = dialing.connect()
+def sub_code(data):
+    """What Active Directory says with a refused bind."""
+    return b"80090308: LdapErr: DSID-0C090439, comment: AcceptSecurityContext error, data " + data
+
+
+@pytest.mark.parametrize(
+    ("preset", "code", "text", "words"),
+    [
+        ("active-directory", 49, sub_code(b"775, v4563"), "(the account is locked)"),
+        ("active-directory", 49, sub_code(b"532, v4563"), "(the password has expired)"),
+        ("active-directory", 49, sub_code(b"52e, v4563"), "(the password is wrong)"),
+        ("389", 49, b"password expired!", "(the password has expired)"),
+        ("389", 19, b"Exceed password retry limit. Please try later.", "(the account is locked)"),
+        ("389", 53, b"Account inactivated. Contact system administrator.", "is disabled)"),
+        ("openldap", 8, b"", "(it wants TLS: ldaps://, or ldap:// with starttls = true)"),
+        ("openldap", 32, b"", "(it is not there, or bind_dn may not see it)"),
+    ],
+)
+def test_a_refusal_of_the_service_account_says_in_words_what_the_server_says_in_numbers(
+    network, account, preset, code, text, words
+):
+    found = fault(
+        service_bind(
+            network, account, lambda request: bound(request.id, code, text), PRESETS[preset]
+        )
+    )
+    assert f": {code} " in found.words
+    assert words in found.words
+    refused = found.reason is Reason.SERVICE_ACCOUNT_REFUSED
+    assert refused is (code == 49)
+
+
+def test_where_a_server_reaches_nobody_who_knows_the_service_account_it_is_not_refused(
+    network, account
+):
+    windows = PRESETS["active-directory"]
+    for _ in range(2):
+        found = fault(
+            service_bind(
+                network,
+                account,
+                lambda request: bound(request.id, 49, sub_code(b"51f, v4563")),
+                windows,
+            )
+        )
+        assert found.reason is Reason.DIRECTORY_FAILED
+    assert [server.kinds for server in network.servers] == [["bind"], ["bind"]]
+
+
+def test_a_service_account_that_was_refused_is_bound_at_no_other_server(network, account):
+    for server in (FIRST, SECOND):
+        network.listen(server.host, answer=lambda _, request: bound(request.id, 49))
+    dialing = dialer(network, account=account)
+    for server in (FIRST, SECOND, FIRST, SECOND):
+        connecting = dialing.connect(server)
+        network.settle()
         network.settle(10)
         assert fault(connecting).reason is Reason.SERVICE_ACCOUNT_REFUSED
     assert [server.kinds for server in network.servers] == [["bind"]]
-    change(account, b"looking-glass")
-    connecting = dialing.connect()
+    rewrite(account.file, b"looking-glass")
+    connecting = dialing.connect(FIRST)
     network.settle()
     fault(connecting)
     assert [server.last.password for server in network.servers] == [SECRET, b"looking-glass"]
+
+
+def test_a_service_account_that_one_server_accepts_and_another_does_not_goes_on(network, account):
+    network.listen(FIRST.host, answer=lambda _, request: bound(request.id))
+    network.listen(SECOND.host, answer=lambda _, request: bound(request.id, 49))
+    dialing = dialer(network, account=account)
+    account.places.update((FIRST, SECOND))
+    for _ in range(3):
+        connecting = [dialing.connect(server) for server in (FIRST, SECOND)]
+        network.settle(1)
+        assert not now(connecting[0]).gone
+        assert fault(connecting[1]).reason is Reason.SERVICE_ACCOUNT_REFUSED
+    assert len(network.servers) == 4  # three at the first, one at the second
+    network.settle(REFUSED_REST)
+    network.listen(SECOND.host, answer=lambda _, request: bound(request.id))
+    connecting = dialing.connect(SECOND)
+    network.settle()
+    assert not now(connecting).gone
 
 
 @pytest.mark.parametrize(
@@ -583,19 +527,9 @@ def test_a_server_that_is_busy_at_the_service_bind_has_a_fault(network, account,
     assert found.reason is Reason.DIRECTORY_FAILED
 
 
-@pytest.mark.parametrize("code", [51, 52])
-def test_the_next_server_is_tried_where_one_is_busy_at_the_service_bind(network, account, code):
-    network.listen("192.0.2.1", answer=lambda _, request: bound(request.id, code))
-    network.listen("192.0.2.2", answer=lambda _, request: bound(request.id))
-    connecting = dialer(network, *TWO, account=account).connect()
-    network.settle()
-    assert now(connecting).server == "ldap://192.0.2.2:389"
-
-
 def test_service_binds_take_their_turns_and_one_refusal_is_enough(network, account):
     network.listen(HOST)
-    dialing = [dialer(network, account=account) for _ in range(3)]
-    connecting = [one.connect() for one in dialing]
+    connecting = [connect(network, account=account) for _ in range(3)]
     network.settle()
     assert [server.kinds for server in network.servers] == [["bind"], [], []]
     network.servers[0].say(bound(1, 49))
@@ -605,9 +539,53 @@ def test_service_binds_take_their_turns_and_one_refusal_is_enough(network, accou
     assert network.open == []
 
 
+def test_before_the_password_was_accepted_two_servers_take_turns_and_afterwards_none_waits(
+    network, account
+):
+    dialing = dialer(network, account=account)
+    for server in (FIRST, SECOND):
+        network.listen(server.host)
+    connecting = [dialing.connect(server) for server in (FIRST, SECOND)]
+    network.settle()
+    assert [server.kinds for server in network.servers] == [["bind"], []]
+    network.servers[0].say(bound(1))
+    network.settle()
+    assert [server.kinds for server in network.servers] == [["bind"], ["bind"]]
+    network.servers[1].say(bound(1))
+    network.settle()
+    assert not any(now(one).gone for one in connecting)
+    more = [dialing.connect(server) for server in (FIRST, SECOND, FIRST)]
+    network.settle()
+    assert [server.kinds for server in network.servers[2:]] == [["bind"], ["bind"], []]
+    network.servers[3].say(bound(1))
+    network.settle()
+    assert [one.called for one in more] == [False, True, False]
+
+
+def test_a_wrong_password_in_the_file_is_tried_once_though_others_wait_for_their_turns(
+    network, account
+):
+    dialing = dialer(network, account=account)
+    account.places.update((FIRST, SECOND))
+    for server in (FIRST, SECOND):
+        network.listen(server.host)
+    dialing.connect(FIRST)
+    network.settle()
+    network.servers[0].say(bound(1))
+    network.settle()
+    for server in (FIRST, FIRST, SECOND, SECOND):  # two of them bind, and two wait
+        dialing.connect(server).addErrback(lambda failure: None)
+    network.settle()
+    rewrite(account.file, b"wrong")
+    for number in (1, 3):
+        network.servers[number].say(bound(1))
+    network.settle()
+    assert network.carried.count(b"wrong") == 1
+
+
 def test_service_binds_that_are_accepted_follow_each_other(network, account):
     network.listen(HOST, answer=lambda _, request: bound(request.id))
-    connecting = [dialer(network, account=account).connect() for _ in range(3)]
+    connecting = [connect(network, account=account) for _ in range(3)]
     network.settle()
     assert not any(now(one).gone for one in connecting)
 
@@ -615,10 +593,10 @@ def test_service_binds_that_are_accepted_follow_each_other(network, account):
 @pytest.mark.parametrize("end", ["cancelled", "silent", "lost"])
 def test_a_service_bind_that_comes_to_nothing_gives_its_turn_away(network, account, end):
     network.listen(HOST)
-    first = dialer(network, account=account).connect().addErrback(lambda failure: None)
+    first = connect(network, account=account).addErrback(lambda failure: None)
     network.settle(1)
     network.listen(HOST, answer=lambda _, request: bound(request.id))
-    second = dialer(network, account=account).connect()
+    second = connect(network, account=account)
     network.settle()
     assert not second.called
     if end == "cancelled":
@@ -631,8 +609,8 @@ def test_a_service_bind_that_comes_to_nothing_gives_its_turn_away(network, accou
 
 def test_a_connection_that_is_lost_while_it_waits_for_its_turn_is_told_at_once(network, account):
     network.listen(HOST)
-    first = dialer(network, account=account).connect()
-    second = dialer(network, account=account).connect()
+    first = connect(network, account=account)
+    second = connect(network, account=account)
     network.settle()
     network.servers[1].transport.peer.drop()
     network.servers[0].say(bound(1))
@@ -643,9 +621,9 @@ def test_a_connection_that_is_lost_while_it_waits_for_its_turn_is_told_at_once(n
 
 def test_who_gives_up_waiting_for_a_turn_binds_nobody(network, account):
     network.listen(HOST)
-    dialer(network, account=account).connect()
+    connect(network, account=account)
     network.settle()
-    second = dialer(network, account=account).connect()
+    second = connect(network, account=account)
     network.settle()
     second.addErrback(lambda failure: None).cancel()
     network.settle()
@@ -658,15 +636,22 @@ def test_who_gives_up_waiting_for_a_turn_binds_nobody(network, account):
 def test_without_its_password_nobody_is_connected_to(network, account):
     network.listen(HOST)
     account.file.unlink()
-    connecting = dialer(network, account=account).connect()
+    connecting = connect(network, account=account)
     assert fault(connecting).reason is Reason.SERVICE_ACCOUNT_REFUSED
     assert network.attempts == []
 
 
-def test_one_server_is_reached_for_a_probe(network):
-    network.listen("192.0.2.2")
-    dialing = dialer(network, *TWO)
-    reaching = [dialing.reach(Server.parse(url)) for url in TWO]
+def test_a_server_is_reached_for_a_probe_without_a_word_in_the_log(network, events):
+    network.listen(SECOND.host)
+    dialing = dialer(network)
+    reaching = [dialing.reach(server) for server in (FIRST, SECOND)]
     network.settle()
     assert fault(reaching[0]).reason is Reason.DIRECTORY_UNREACHABLE
     assert now(reaching[1]).server == "ldap://192.0.2.2:389"
+    assert events == []
+
+
+def test_without_its_password_a_probe_is_refused_at_once(network, account):
+    account.file.unlink()
+    with pytest.raises(Fault):
+        dialer(network, account=account).reach(FIRST)
