@@ -12,13 +12,14 @@ from pathlib import Path
 
 import pytest
 
-from . import directory, people
+from . import active_directory, directory, people
 from .calls import YES, check_password
 from .canary import CommandLines
-from .daemon import Daemon
+from .daemon import Daemon, write_private
 from .ejabberd import Ejabberd
 from .pki import Pki, make_pki
 from .prosody import Prosody
+from .samba import SambaAd, own_address
 from .slapd import Slapd
 from .visitors import Server, Visitors
 from .waiting import wait_until
@@ -191,3 +192,113 @@ def visitors(pki: Pki) -> Iterator[Visitors]:
     everybody = Visitors(pki.ca)
     yield everybody
     everybody.close()
+
+
+@pytest.fixture(scope="session")
+def shared_ad(workspace: Path) -> Iterator[SambaAd]:
+    """The one Active Directory; tests take `ad`."""
+    with own_address() as address:
+        shared = SambaAd(workspace / "samba", address)
+        shared.start()
+        yield shared
+        shared.restore()
+        shared.stop()
+
+
+@pytest.fixture(scope="session")
+def shared_ad_daemon(workspace: Path, shared_ad: SambaAd) -> Iterator[Daemon]:
+    """The one daemon that asks it; tests take `ad_daemon`."""
+    files = {"ca_file": shared_ad.pki.ca, "bind_password_file": shared_ad.service_password_file}
+    settings: dict[str, dict[str, object]] = {
+        active_directory.DOMAIN: {},
+        active_directory.MEMBERS: {
+            "require_groups": [
+                active_directory.group_dn(name) for name in active_directory.REQUIRED
+            ]
+        },
+        active_directory.SUFFIX: {
+            "jid_attribute": "userPrincipalName",
+            "login": ["userPrincipalName"],
+        },
+        active_directory.CHANGES: {
+            "bind_dn": active_directory.WRITER,
+            "bind_password_file": shared_ad.writer_password_file,
+            "writes": True,
+            "new_users": active_directory.NEWCOMERS,
+        },
+        active_directory.DENIED: {"writes": True, "new_users": active_directory.NEWCOMERS},
+    }
+    others = {
+        domain: active_directory.checker(domain, shared_ad.tls_url, **{**files, **more})
+        for domain, more in settings.items()
+    }
+    shared = Daemon(workspace / "ad-daemon", (), others=others)
+    text = shared.configuration.read_text().replace(
+        "may = [", 'may = ["set_password", "register", '
+    )
+    write_private(shared.configuration, text.encode())
+    shared.start()
+    yield shared
+    shared.restore()
+    shared.stop()
+
+
+@pytest.fixture
+def ad_daemon(shared_ad_daemon: Daemon) -> Iterator[Daemon]:
+    """The daemon that asks the Active Directory, running; started again afterwards."""
+    yield shared_ad_daemon
+    shared_ad_daemon.restore()
+
+
+@pytest.fixture
+def ad(shared_ad: SambaAd, ad_daemon: Daemon) -> Iterator[SambaAd]:
+    """The Active Directory that `ad_daemon` asks, running; started again afterwards, and in use
+    again."""
+    yield shared_ad
+    ad_daemon.restore()
+    if shared_ad.restore():
+        alice = active_directory.ALICE
+        wait_until(
+            lambda: check_password(ad_daemon, alice.jid, alice.password) == YES,
+            "the directory is asked again",
+        )
+
+
+@pytest.fixture
+def strict(ad: SambaAd) -> Iterator[active_directory.Account]:
+    """Whom three wrong passwords lock; unlocked afterwards."""
+    yield active_directory.STRICT
+    ad.unlock(active_directory.STRICT.dn)
+
+
+@pytest.fixture(scope="session")
+def ad_ejabberd(workspace: Path, pki: Pki, shared_ad_daemon: Daemon) -> Iterator[Ejabberd]:
+    """ejabberd for the people of the Active Directory."""
+    server = Ejabberd(
+        workspace / "ad-ejabberd", pki, active_directory.DOMAINS, shared_ad_daemon.extauth_program
+    )
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def ad_prosody(workspace: Path, pki: Pki, shared_ad_daemon: Daemon) -> Iterator[Prosody]:
+    """Prosody for them."""
+    server = Prosody(
+        workspace / "ad-prosody",
+        pki,
+        active_directory.DOMAINS,
+        shared_ad_daemon.http_auth_url,
+        shared_ad_daemon.http_auth_credentials,
+    )
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(params=["ad_ejabberd", "ad_prosody"])
+def ad_server(request: pytest.FixtureRequest, ad_daemon: Daemon) -> Server:
+    """Each of the XMPP servers in turn."""
+    found: Server = request.getfixturevalue(request.param)
+    return found

@@ -1,6 +1,6 @@
 """The domains of the tests, and the users whom the users files have."""
 
-from . import directory
+from . import active_directory, directory
 from .canary import secret, unguarded
 
 ORG = "example.org"
@@ -11,7 +11,7 @@ FOREIGN = "example.com"
 DOMAINS = (ORG, NET)
 #: Of the directory, whose people are in `directory`.
 IN_DIRECTORY = (directory.DOMAIN, directory.MEMBERS)
-HOSTS = (ORG, NET, FOREIGN, *IN_DIRECTORY)
+HOSTS = (ORG, NET, FOREIGN, *IN_DIRECTORY, *active_directory.DOMAINS)
 
 #: Domain to localpart to password. Both domains have an alice, who is not the same person.
 PASSWORDS: dict[str, dict[str, bytes]] = {
@@ -42,6 +42,8 @@ def password(jid: str) -> bytes:
     local, _, domain = jid.partition("@")
     if domain in IN_DIRECTORY:
         return directory.BY_LOCALPART[local].password
+    if domain in active_directory.DOMAINS:
+        return active_directory.BY_LOCALPART[local].password
     return PASSWORDS[domain][local]
 
 
