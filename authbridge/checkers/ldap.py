@@ -240,14 +240,14 @@ class LdapChecker:
         found = await self._find(lookup, jid, trace, judged_by_bind=False)
         if isinstance(found, Outcome):
             return found
-        change.near = found
+        change.found = found
         return await self._writing.set_password(found.entries[0].dn, password, change)
 
     async def _register(
         self, lookup: Lookup, jid: JID, password: Secret, change: Change, trace: Trace | None
     ) -> Outcome:
         async def find() -> Search | Outcome:
-            near = change.near
+            near = change.pinned
             return await self._find(lookup, jid, trace, judged_by_bind=False, near=near)
 
         async def finds() -> bool:

@@ -158,19 +158,21 @@ class Directory:
         request: bytes,
         kind: int,
         *,
-        near: Search | Write | None,
+        near: Search | None,
+        only: Write | None = None,
         made: Callable[[Write], None],
     ) -> Write:
         """Change something, as the service account; `kind` is that of the reply. It is sent to
-        another server where one is read-only, and never where it may have been done. `made` is told
-        of each operation before it is sent. Raises Fault."""
+        another server where one is read-only, and never where it may have been done. `only`: to
+        that one's server alone, since others may not know yet what was changed there. `made` is
+        told of each operation before it is sent. Raises Fault."""
 
         def make(pool: Pool) -> Write:
             write = Write(request, pool, kind)
             made(write)
             return write
 
-        return await self._writes.ask(make, "a change", _server_of(near))
+        return await self._writes.ask(make, "a change", _server_of(near), only=_server_of(only))
 
     async def probe(self, server: Server, lookup: Lookup | None, trace: Trace) -> None:
         """Try one server, and tell what was found. Raises the first Fault."""

@@ -63,14 +63,12 @@ class Failover:
         what: str,
         near: Server | None = None,
         trace: Trace | None = None,
+        only: Server | None = None,
     ) -> O:
         """The operation that `make` makes for a pool, with its result. `what` it is, in words.
-        `near`: the server to be asked first, if it is well. Raises Fault where no server has an
-        answer."""
-        pools: Sequence[Pool] = self._order
-        if not (pools[0].standing.well and near in (None, pools[0].server)):
-            pools = self._sort(near)
-        left, again = deque(pools), set[Pool]()
+        `near`: the server to be asked first, if it is well. `only`: the one to be asked, well or
+        not. Raises Fault where no server has an answer."""
+        left, again = deque(self._candidates(near, only)), set[Pool]()
         faults: list[Fault] = []
         while left:
             pool = left.popleft()
@@ -109,7 +107,15 @@ class Failover:
         fault = verdicts.fault_of(operation.result, what)
         return Fault(fault.reason, f"{pool.server}: {fault.words}")
 
-    def _sort(self, near: Server | None) -> Sequence[Pool]:
+    def _candidates(self, near: Server | None, only: Server | None) -> Sequence[Pool]:
+        pools = self._order
+        if only is not None:
+            if only not in self._pools:
+                words = f"{only} is no longer a server of this directory"
+                raise Fault(Reason.DIRECTORY_UNREACHABLE, words)
+            return (self._pools[only],)
+        if pools[0].standing.well and near in (None, pools[0].server):
+            return pools
         return sorted(self._order, key=lambda pool: (pool.standing.rank, pool.server != near))
 
     def _goes_on(self, operation: Operation, fault: Fault) -> bool:

@@ -117,6 +117,7 @@ class Operation:
         """Forget the replies taken, and the deadline: it is asked again."""
         self.repeated = True
         self.due = 0.0
+        self.link = None
 
     def finish(self) -> None:
         """Let the waiter have the result."""

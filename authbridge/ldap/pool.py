@@ -87,7 +87,7 @@ class Pool:
         self._rest: IDelayedCall | None = None
         self._patience: IDelayedCall | None = None
         self._stopped: Fault | None = None
-        self._doubted = 0.0  # when what a doubt comes from was due
+        self._doubted = 0.0  # when what a doubt comes from was due; 0 where there is no doubt
 
     def submit(self, operation: Operation) -> None:
         """See operations.Carrier."""
@@ -153,7 +153,8 @@ class Pool:
             return
         if self._probing:
             self._probing.discard(connection)
-        if self.standing.doubts is not None and connection.answered >= self._doubted:
+        if self._doubted and connection.answered >= self._doubted:
+            self._doubted = 0.0
             self.standing.connected()  # it answers what was asked later
         if connection.retiring:
             self._free.pop(connection, None)
@@ -277,6 +278,7 @@ class Pool:
     def _connected(self, connection: Connection) -> None:
         connection.owner = self
         self.standing.connected()
+        self._doubted = 0.0
         connection.answered = 0.0  # a service bind: it says nothing of what comes
         connection.opened_at = connection.sent_at = self._clock.seconds()
         self._connections[connection] = 0

@@ -106,11 +106,13 @@ class Change:
     on to its end though nobody may wait for it any more, since a user that is half made must not
     stay."""
 
-    def __init__(self, directory: Directory, near: Search | None = None) -> None:
-        """`near`: the search that has found whom it is about; what is sent goes to that server, if
-        possible, and what follows goes where the first was done."""
+    def __init__(self, directory: Directory) -> None:
         self._directory = directory
-        self.near: Search | Write | None = near
+        self.found: Search | None = None
+        """What has found whom it is about: that server is asked first."""
+        self.pinned: Write | None = None
+        """What has to be followed up at its own server alone: another may have somebody else under
+        the DN that was made there."""
         self._done = False
         self._latest: Write | None = None
 
@@ -129,8 +131,10 @@ class Change:
     async def send(self, request: bytes, kind: int) -> Write:
         """Send a request whose reply is of this kind. Raises Fault."""
         request += ppolicy.REQUEST
-        write = await self._directory.write(request, kind, near=self.near, made=self._note)
-        self._done, self.near = True, write
+        write = await self._directory.write(
+            request, kind, near=self.found, only=self.pinned, made=self._note
+        )
+        self._done = True
         return write
 
     def carry_out(self, work: Deferred[Outcome]) -> Deferred[Outcome]:
@@ -216,6 +220,7 @@ class Writing:
                     dn=names.printable(dn), words=fault.words,
                 )  # fmt: skip
             raise
+        change.pinned = added
         if added.result.code == ENTRY_ALREADY_EXISTS:
             return _EXISTS
         restricted = added.result.text.startswith(_PASSWORD_RESTRICTION)

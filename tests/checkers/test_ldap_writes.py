@@ -838,6 +838,27 @@ def test_what_is_taken_back_is_taken_back_where_it_is(corp):
     assert (corp.book.kinds, second.kinds) == (["add"], ["add", "extended", "delete"])
 
 
+@pytest.mark.parametrize("refusal", [(51,), (52,), (53, b"shadow context"), (10,)])
+def test_what_follows_goes_to_no_other_server_whose_user_that_may_be(corp, refusal):
+    """The second has a carol that the first did not know of: she keeps her password, and stays."""
+    second = two_servers(corp)
+    second.add(CAROL, b"her-own", uid=[b"carol"])
+    corp.book.refusals["extended"] = refusal
+    assert corp.register("carol").verdict is Verdict.UNAVAILABLE
+    assert (corp.book.kinds, second.kinds) == (["add", "extended", "delete"], [])
+    assert CAROL not in corp.book.entries
+    assert second.passwords[CAROL] == b"her-own"
+
+
+def test_what_is_not_answered_is_taken_back_at_its_own_server_though_that_is_avoided(corp):
+    second = two_servers(corp)
+    second.add(CAROL, b"her-own", uid=[b"carol"])
+    corp.book.silent = {"extended"}
+    assert corp.register("carol", seconds=4.5).verdict is Verdict.UNAVAILABLE
+    assert (corp.book.kinds, second.kinds) == (["add", "extended", "delete"], [])
+    assert CAROL in second.entries
+
+
 def test_a_password_is_changed_where_the_user_was_found(corp):
     second = two_servers(corp)
     corp.book.search_result = 52, b"too busy"

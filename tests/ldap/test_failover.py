@@ -81,7 +81,7 @@ class Town:
     def settle(self, seconds=0):
         self.network.settle(seconds)
 
-    def ask(self, near=None, trace=None, name=b"uid=alice"):
+    def ask(self, near=None, trace=None, name=b"uid=alice", only=None):
         """Ask, and let happen what can without time."""
         request = codec.search_request(
             name, codec.Scope.SUBTREE, ANYTHING, ["uid"], size_limit=2, time_limit=4
@@ -92,7 +92,8 @@ class Town:
                 return Bind(codec.bind_request(name, PASSWORD, ppolicy.REQUEST), pool)
             return Search(request, pool, 2)
 
-        asked = Asked(self.failover.ask(make, "a login" if self.bind else "a search", near, trace))
+        what = "a login" if self.bind else "a search"
+        asked = Asked(self.failover.ask(make, what, near, trace, only))
         self.settle()
         return asked
 
@@ -544,6 +545,48 @@ def test_a_doubted_server_that_answers_what_was_asked_later_is_doubted_no_more()
     assert later.code == 0
     town.settle(1)
     assert town.pools[FIRST].standing.well
+
+
+def test_a_server_that_takes_no_more_connections_and_answers_on_those_it_has_is_well():
+    town = Town(1, bind=True, connections=3)
+    for number in range(2):
+        town.ask(name=b"uid=early%d" % number)
+    town.answer(FIRST)
+    town.settle(0.2)
+    silent = town.ask(name=b"uid=silent")
+    town.settle(0.5)
+    later = town.ask(name=b"uid=later")
+    town.down(FIRST)
+    town.settle(SECONDS - 0.5)
+    standing = town.pools[FIRST].standing
+    assert silent.reason is SILENT
+    assert standing.down is not None
+    town.answer(FIRST)
+    assert later.code == 0
+    assert standing.down is None
+
+
+def test_where_only_one_server_may_be_asked_the_others_are_not_whatever_it_says():
+    town = Town()
+    asked = town.ask(only=SECOND)
+    assert town.answer(SECOND, 51)
+    assert asked.reason is FAILED
+    assert town.there[FIRST] == []
+    town.down(SECOND)
+    town.cut(SECOND)
+    asked = town.ask(only=SECOND)
+    town.settle(1)
+    assert asked.reason is LOST
+    assert town.there[FIRST] == []
+
+
+def test_where_only_a_server_may_be_asked_that_is_none_any_more_nobody_is():
+    town = Town()
+    town.failover.serve([FIRST])
+    asked = town.ask(only=SECOND)
+    assert asked.reason is LOST
+    assert "is no longer a server" in asked.fault.words
+    assert town.there[FIRST] == []
 
 
 def test_a_server_that_hangs_with_its_connections_is_found_out_and_is_back_when_it_answers():
