@@ -79,6 +79,7 @@ class Directory:
         else:
             for server in settings.servers:
                 log.warn("directory: passwords go to {server} unencrypted", server=server)
+        self._account = None if settings.bind_dn is None else names.Account(settings.bind_dn)
         account = None
         if settings.bind_dn is not None and settings.bind_password_file is not None:
             account = _share_account(settings, reactor, shared)
@@ -189,8 +190,7 @@ class Directory:
     def is_account(self, entry: Entry) -> bool:
         """Whether this entry is the service account's, by its DN or by the names that Active
         Directory takes. Wrong passwords for it would lock everybody out."""
-        account = self._settings.bind_dn
-        return account is not None and names.is_called(entry, account)
+        return self._account is not None and self._account.has(entry)
 
     def describe_servers(self) -> str:
         """Where its servers come from, for people; empty where the configuration names them."""

@@ -74,7 +74,8 @@ class Failover:
             pool = left.popleft()
             operation = make(pool)
             # It waits for a slow server only if there is no other left that might be quicker.
-            operation.patient = all(other.standing.down for other in left)
+            if left:
+                operation.patient = all(other.standing.down for other in left)
             try:
                 await operation
             except Fault as fault:

@@ -21,6 +21,7 @@ from authbridge.settings import Table
 
 ATTRIBUTE: Final = re.compile(r"[A-Za-z][A-Za-z0-9-]*|\d+(\.\d+)+")
 _ADDRESSES: Final = ("userprincipalname", "mail")
+_HELD: Final = tuple(name.encode() for name in _ADDRESSES)
 _WINDOWS_NAMES: Final = ("sAMAccountName", "userPrincipalName")
 _IN_GROUPS: Final = ("objectSid", "primaryGroupID")
 
@@ -181,7 +182,7 @@ def _stands_for(value: bytes, attribute: bytes, jid: JID) -> bool:
     it is one JID's and not two's."""
     try:
         name = value.decode()
-        if is_address(attribute.decode()):
+        if attribute in _HELD:
             local, at, domain = name.rpartition("@")
             if at and preparation.domain(domain.encode()) == jid.domain:
                 name = local

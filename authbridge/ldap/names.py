@@ -6,6 +6,7 @@ Names that a server returns are octets that go back to it as they came: nobody p
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from typing import Final
 
 from ldap3.core.results import RESULT_CODES
@@ -118,18 +119,34 @@ def _escape(value: bytes) -> bytes:
     return _UNSAFE.sub(lambda found: b"\\%02x" % found[0][0], value)
 
 
-def is_called(entry: Entry, name: str) -> bool:
-    """Whether this DN, or logon name, is that of the entry, as far as spelling tells."""
-    if not is_logon_name(name):
-        return _unescaped(name) == _unescaped(entry.dn.decode("utf-8", "replace"))
-    name = name.lower()
-    domain, backslash, _ = name.partition("\\")
-    found = []
+class Account:
+    """The account that a DN, or a logon name, of the configuration is for."""
+
+    def __init__(self, name: str) -> None:
+        self._logon_name = name.lower() if is_logon_name(name) else None
+        self._dn = _unescaped(name)
+        self._letters = self._dn.replace(" ", "")
+
+    def has(self, entry: Entry) -> bool:
+        """Whether it is that of the entry, as far as spelling tells: not by the parts of an RDN in
+        another order, nor by blanks within a value."""
+        if self._logon_name is not None:
+            return self._logon_name in _logon_names(entry, self._logon_name)
+        dn = entry.dn.decode("utf-8", "replace")
+        # Of each login, so that nearly all are told apart before anything is taken apart.
+        if "\\" not in dn and dn.replace(" ", "").lower() != self._letters:
+            return False
+        return _unescaped(dn) == self._dn
+
+
+def _logon_names(entry: Entry, like: str) -> Iterator[str]:
+    """The names that Active Directory takes for an entry, in the domain of another."""
+    domain, backslash, _ = like.partition("\\")
     for value in entry.attributes.get(b"samaccountname", ()):
         own = value.decode("utf-8", "replace").lower()
-        found.append(f"{domain}\\{own}" if backslash else f"{own}@{name.partition('@')[2]}")
-    principals = entry.attributes.get(b"userprincipalname", ())
-    return name in (*found, *(value.decode("utf-8", "replace").lower() for value in principals))
+        yield f"{domain}\\{own}" if backslash else f"{own}@{like.partition('@')[2]}"
+    for value in entry.attributes.get(b"userprincipalname", ()):
+        yield value.decode("utf-8", "replace").lower()
 
 
 def _unescaped(dn: str) -> str:

@@ -300,7 +300,7 @@ def entry(dn=b"cn=svc,dc=x", account=b"svc", principal=b"search@ad.example.org")
     ],
 )  # fmt: skip
 def test_an_entry_is_called_by_its_dn_and_by_its_logon_names(name):
-    assert names.is_called(entry(), name)
+    assert names.Account(name).has(entry())
 
 
 @pytest.mark.parametrize(
@@ -311,14 +311,14 @@ def test_an_entry_is_called_by_its_dn_and_by_its_logon_names(name):
     ],
 )  # fmt: skip
 def test_an_entry_is_not_called_by_what_is_nearly_its_name(name):
-    assert not names.is_called(entry(), name)
+    assert not names.Account(name).has(entry())
 
 
 def test_a_dn_is_the_same_however_it_is_escaped():
-    assert names.is_called(entry(b"cn=a\\2C b,dc=x"), "cn=a\\, b,dc=x")
-    assert names.is_called(entry(b"cn=\\c3\\a4,dc=x"), "cn=ä,dc=x")
-    assert names.is_called(entry(b"cn=be,dc=x", b"bea"), "AD\\bea")  # \be is no escape there
-    assert not names.is_called(Entry(b"cn=\xff", {}), "cn=x")
+    assert names.Account("cn=a\\, b,dc=x").has(entry(b"cn=a\\2C b,dc=x"))
+    assert names.Account("cn=ä,dc=x").has(entry(b"cn=\\c3\\a4,dc=x"))
+    assert names.Account("AD\\bea").has(entry(b"cn=be,dc=x", b"bea"))  # \be is no escape there
+    assert not names.Account("cn=x").has(Entry(b"cn=\xff", {}))
 
 
 # --- {domain} -------------------------------------------------------------------------------------
