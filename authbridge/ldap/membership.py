@@ -54,7 +54,7 @@ class Membership:
             wanted = self._direct.fill(entry.dn, own)
             found = await self._any_has(groups, wanted, asking)
             if not found and self._settings.group_base is not None:
-                found = await self._has_nested(entry, own, groups, asking)
+                found = await self._has_nested(wanted, groups, asking)
         if not found and asking.fault is not None:
             raise asking.fault
         return found
@@ -81,13 +81,11 @@ class Membership:
                 return True
         return False
 
-    async def _has_nested(
-        self, entry: Entry, own: bytes, groups: list[bytes], asking: _Asking
-    ) -> bool:
-        """From the user's groups to those that they are in, level by level."""
-        settings = self._settings
-        wanted, known = self._direct.fill(entry.dn, own), set[bytes]()
-        for level in range(2, settings.group_depth + 1):
+    async def _has_nested(self, wanted: bytes, groups: list[bytes], asking: _Asking) -> bool:
+        """From the user's groups, which `wanted` finds, to those that they are in, level by
+        level."""
+        known: set[bytes] = set()
+        for level in range(2, self._settings.group_depth + 1):
             members = await asking.names(f"groups on level {level - 1}", self._look_below(wanted))
             members = [dn for dn in members if dn.lower() not in known]
             if not members:

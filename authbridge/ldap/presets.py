@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from authbridge.ldap import accounts, active_directory, netscape
@@ -62,6 +62,14 @@ _WINDOWS_USER: Final = (
     ("userAccountControl", ("512",)),  # NORMAL_ACCOUNT
 )
 
+_NETSCAPE: Final = Preset(
+    jid_attribute="uid",
+    account_attributes=accounts.NETSCAPE,
+    account_state=accounts.of_netscape,
+    refusal=netscape.judge_refusal,
+    closes_refused=True,
+)
+
 PRESETS: Final = {
     "openldap": Preset(
         jid_attribute="uid",
@@ -81,23 +89,8 @@ PRESETS: Final = {
         rdn="cn",
         windows=True,
     ),
-    "389": Preset(
-        jid_attribute="uid",
-        new_user=_PERSON,
-        account_attributes=accounts.NETSCAPE,
-        account_state=accounts.of_netscape,
-        refusal=netscape.judge_refusal,
-        closes_refused=True,
-    ),
-    "freeipa": Preset(
-        jid_attribute="uid",
-        filter="(objectClass=posixAccount)",
-        membership=MEMBER_OF,
-        account_attributes=accounts.NETSCAPE,
-        account_state=accounts.of_netscape,
-        refusal=netscape.judge_refusal,
-        closes_refused=True,
-    ),
+    "389": replace(_NETSCAPE, new_user=_PERSON),
+    "freeipa": replace(_NETSCAPE, filter="(objectClass=posixAccount)", membership=MEMBER_OF),
     "lldap": Preset(
         jid_attribute="uid",
         filter="(objectClass=person)",
