@@ -1,7 +1,7 @@
-"""A directory: its settings, and the pools that its servers are asked through, two for each.
+"""A directory: its settings, and the pools that its servers are asked through, three for each.
 
-Searches share few connections, which are bound to the service account. Binds of users have theirs
-to themselves, and what is searched on those counts for nothing.
+Searches share few connections, which are bound to the service account; changes have others. Binds
+of users have theirs to themselves, and what is searched on those counts for nothing.
 """
 
 from __future__ import annotations
@@ -110,7 +110,7 @@ class Directory:
             self._serve(settings.servers)
         else:
             self._discovery = Discovery(
-                settings.service, lookup, self._serve, settings.timeout, reactor, chance
+                settings.service, lookup, self._serve, settings.timeout, waiting, reactor, chance
             )
 
     def ready(self) -> Deferred[None] | None:
@@ -146,7 +146,6 @@ class Directory:
         """Bind as a user, on a connection of its own. `near`: as with a search, since a new user,
         or a new password, may not be known everywhere yet. Raises Fault."""
         request = codec.bind_request(name, password, ppolicy.REQUEST)
-
         kind = LastBind if self._settings.preset.closes_refused else Bind
 
         def make(pool: Pool) -> Bind:

@@ -92,21 +92,24 @@ class Discovery:
         lookup: Lookup,
         found: Callable[[Sequence[Server]], None],
         timeout: float,
+        most_waiting: int,
         clock: IReactorTime,
         chance: Callable[[], float],
     ) -> None:
         """`found` is told of the servers whenever they are others, or in another order. `timeout`
-        of a lookup is in seconds; `chance` gives numbers from 0 to 1, for the records' weights."""
+        of a lookup is in seconds; `most_waiting` may wait for the first; `chance` gives numbers
+        from 0 to 1, for the records' weights."""
         self._service = service
         self._lookup = lookup
         self._found = found
         self._timeout = timeout
+        self._most_waiting = most_waiting
         self._clock = clock
         self._chance = chance
         self._records: frozenset[Record] = frozenset()
         self._again = 0.0
         self._looking: Deferred[None] | None = None
-        self._waiting: list[Deferred[None]] = []
+        self._waiting: dict[Deferred[None], None] = {}
         self._fault = Fault(Reason.DIRECTORY_UNREACHABLE, f"{service} was not looked up yet")
         self._said = ""
         self.found = ""
@@ -122,8 +125,10 @@ class Discovery:
             return None
         if self._looking is None:
             raise Fault(self._fault.reason, self._fault.words)
-        waiting: Deferred[None] = Deferred(self._waiting.remove)
-        self._waiting.append(waiting)
+        if len(self._waiting) >= self._most_waiting:
+            raise Fault(Reason.OVERLOADED, f"{len(self._waiting)} are waiting already")
+        waiting: Deferred[None] = Deferred(lambda one: self._waiting.pop(one, None))
+        self._waiting[waiting] = None
         return waiting
 
     def stop(self) -> None:
@@ -147,8 +152,9 @@ class Discovery:
             log.failure("a lookup of servers failed")
             self._not_found(Fault(Reason.INTERNAL_ERROR, "a fault in authbridge"))
         self._looking = None
-        waiting, self._waiting = self._waiting, []
-        for one in waiting:
+        while self._waiting:  # who is told may make others leave
+            one = next(iter(self._waiting))
+            del self._waiting[one]
             if self._records:
                 one.callback(None)
             else:

@@ -26,6 +26,7 @@ from tests.ldap.server import Network
 
 ROOT = Path(__file__).parents[2]
 TIMEOUT = 4.0
+WAITING = 5
 SILENT, LOST = Reason.DIRECTORY_SILENT, Reason.DIRECTORY_UNREACHABLE
 
 
@@ -94,7 +95,7 @@ class Office:
         self.looking = []
         self.found = []
         self.discovery = Discovery(
-            Service.parse(service), self.lookup, self.took, TIMEOUT, self.clock, chance
+            Service.parse(service), self.lookup, self.took, TIMEOUT, WAITING, self.clock, chance
         )
 
     def lookup(self, name):
@@ -128,6 +129,16 @@ class Office:
 @pytest.fixture
 def office():
     return Office()
+
+
+def test_who_finds_the_line_full_is_told_at_once_and_the_others_go_on_waiting(office):
+    waiting = [office.ready() for _ in range(WAITING)]
+    with pytest.raises(Fault) as raised:
+        office.ready()
+    assert raised.value.reason is Reason.OVERLOADED
+    assert waiting == [[]] * WAITING
+    office.answer(record("dc1.example.org"))
+    assert waiting == [[None]] * WAITING
 
 
 def of(results):
