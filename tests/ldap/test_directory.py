@@ -18,40 +18,18 @@ from authbridge.ldap.pool import IDLE
 from authbridge.ldap.presets import PRESETS
 from authbridge.ldap.server import Server
 from authbridge.ldap.service_account import REFUSED_REST
-from authbridge.ldap.settings import DirectorySettings
 from authbridge.ldap.standing import LONGEST_REST, REST
 from authbridge.model import Reason, Trace
 from authbridge.settings import Mistakes, Table
 from tests.ldap.asking import ANYTHING, PASSWORD, SECONDS, Asked
-from tests.ldap.certificates import Authority, self_signed
+from tests.ldap.certificates import self_signed
 from tests.ldap.server import Book, Mute, Network, bound, done, entry, goodbye, written
+from tests.ldap.tables import OURS, SECRET, SERVICE, read
 
 HOST = "192.0.2.1"
-SERVICE = "cn=service,dc=example,dc=org"
 PEOPLE = "ou=people,dc=example,dc=org"
 STAFF = "cn=staff,dc=example,dc=org"
 ALICE = b"uid=alice,ou=people,dc=example,dc=org"
-SECRET = b"through-the-glass"
-OURS = Authority("ours")
-
-
-@pytest.fixture
-def folder(tmp_path):
-    for name, content in (("password", SECRET), ("ca.pem", OURS.pem), ("none.pem", b"nothing")):
-        (tmp_path / name).write_bytes(content)
-        (tmp_path / name).chmod(0o600)
-    return tmp_path
-
-
-def read(folder, *, preset="openldap", **given):
-    """The settings, and the mistakes in them."""
-    mistakes = Mistakes()
-    data = {"servers": ["ldaps://ldap.example.org"], **given}
-    data = {name: value for name, value in data.items() if value is not None}
-    table = Table(data, "checkers.corp", mistakes, folder)
-    settings = DirectorySettings.read(table, PRESETS[preset])
-    table.close()
-    return settings, list(mistakes)
 
 
 # --- asking ---------------------------------------------------------------------------------------

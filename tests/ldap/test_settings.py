@@ -6,32 +6,7 @@ import pytest
 
 from authbridge.ldap.discovery import Service
 from authbridge.ldap.presets import PRESETS
-from authbridge.ldap.settings import DirectorySettings
-from authbridge.settings import Mistakes, Table
-from tests.ldap.certificates import Authority
-
-SERVICE = "cn=service,dc=example,dc=org"
-SECRET = b"through-the-glass"
-OURS = Authority("ours")
-
-
-@pytest.fixture
-def folder(tmp_path):
-    for name, content in (("password", SECRET), ("ca.pem", OURS.pem), ("none.pem", b"nothing")):
-        (tmp_path / name).write_bytes(content)
-        (tmp_path / name).chmod(0o600)
-    return tmp_path
-
-
-def read(folder, *, preset="openldap", **given):
-    """The settings, and the mistakes in them."""
-    mistakes = Mistakes()
-    data = {"servers": ["ldaps://ldap.example.org"], **given}
-    data = {name: value for name, value in data.items() if value is not None}
-    table = Table(data, "checkers.corp", mistakes, folder)
-    settings = DirectorySettings.read(table, PRESETS[preset])
-    table.close()
-    return settings, list(mistakes)
+from tests.ldap.tables import OURS, SECRET, SERVICE, read
 
 
 def test_a_server_is_enough(folder):

@@ -22,6 +22,7 @@ from cryptography.hazmat.primitives.serialization import pkcs12
 from . import directory, netscape
 from .canary import secret
 from .daemon import write_private
+from .directory_server import DirectoryServer
 from .pki import Pki
 from .ports import accepts, free_port
 from .processes import Process
@@ -72,7 +73,7 @@ def _hash(password: bytes) -> str:
     return "{SSHA512}" + base64.b64encode(digest + salt).decode()
 
 
-class Ds389:
+class Ds389(DirectoryServer):
     """One server; `start` and `kill` may alternate, tree and ports stay."""
 
     def __init__(self, folder: Path, pki: Pki) -> None:
@@ -85,7 +86,6 @@ class Ds389:
         #: For `bind_password_file`, whichever account it is for.
         self.service_password_file = folder / "service"
         self._admin_password = folder / "admin"
-        self._process: Process | None = None
         self._empty = True
         for name in _FOLDERS:
             (folder / name).mkdir(parents=True)
@@ -180,17 +180,6 @@ class Ds389:
         """Under TLS."""
         return f"ldaps://127.0.0.1:{self.tls_port}"
 
-    @property
-    def process(self) -> Process:
-        """The running server."""
-        assert self._process is not None, "ns-slapd is not started"
-        return self._process
-
-    @property
-    def running(self) -> bool:
-        """True between `start` and its end."""
-        return self._process is not None and self._process.running
-
     def start(self) -> None:
         """Start it, with the tree at its first time, and wait until it accepts connections."""
         pid_file = self.folder / "run" / "pid"
@@ -233,19 +222,6 @@ class Ds389:
         done = subprocess.run(command, input=text.encode(), capture_output=True, timeout=90)
         assert done.returncode == 0, done.stderr.decode(errors="replace")
         return done.stdout.decode()
-
-    def kill(self) -> None:
-        """SIGKILL."""
-        self.process.kill()
-
-    def restore(self) -> None:
-        """Up and running, whatever a test has done to it."""
-        if not self.running:
-            self.start()
-
-    def mark(self) -> int:
-        """Now, for `binds` and `searches`."""
-        return self.log.stat().st_size
 
     def binds(self, since: int = 0) -> list[str]:
         """The DNs of all binds since a mark. One is logged before it is answered."""

@@ -20,8 +20,9 @@ from . import active_directory_tree as tree
 from .active_directory import Account
 from .canary import secret
 from .daemon import write_private
+from .directory_server import DirectoryServer
 from .pki import make_pki
-from .processes import Process, is_stopped
+from .processes import Process
 
 PORT, TLS_PORT = 389, 636
 #: Those and the ones of the global catalogue, which it serves as well.
@@ -82,7 +83,7 @@ def own_address() -> Iterator[str]:
     raise AssertionError("something listens on port 389 or 636 of every loopback address")
 
 
-class SambaAd:
+class SambaAd(DirectoryServer):
     """One DC; `start`, `stop` and `kill` may alternate, tree and address stay."""
 
     def __init__(self, folder: Path, address: str) -> None:
@@ -101,7 +102,6 @@ class SambaAd:
         self.writer_password = secret("writer")
         self.writer_password_file = folder / "writer"
         write_private(self.writer_password_file, self.writer_password + b"\n")
-        self._process: Process | None = None
 
     @property
     def url(self) -> str:
@@ -116,17 +116,6 @@ class SambaAd:
     def give_service_password(self, password: bytes) -> None:
         """What the daemon's file of the service account's password says."""
         write_private(self.service_password_file, password + b"\n")
-
-    @property
-    def process(self) -> Process:
-        """The running server."""
-        assert self._process is not None, "Samba is not started"
-        return self._process
-
-    @property
-    def running(self) -> bool:
-        """True between `start` and its end."""
-        return self._process is not None and self._process.running
 
     def start(self) -> None:
         """Start it, with the tree at its first time, and wait until it accepts connections."""
@@ -245,35 +234,6 @@ class SambaAd:
         quoted = tree.quoted(password)
         self.replace(active_directory.SERVICE, "unicodePwd", quoted)
         self.unlock(active_directory.SERVICE)
-
-    def stop(self) -> int:
-        """SIGTERM; its exit status."""
-        return self.process.stop()
-
-    def kill(self) -> None:
-        """SIGKILL."""
-        self.process.kill()
-
-    def pause(self) -> None:
-        """SIGSTOP; it is one process with one thread."""
-        self.process.pause()
-
-    def resume(self) -> None:
-        """SIGCONT."""
-        self.process.resume()
-
-    def restore(self) -> bool:
-        """Up and running, whatever a test has done to it; True if that was anything."""
-        if not self.running:
-            self.start()
-            return True
-        stopped = is_stopped(self.process.pid)
-        self.resume()
-        return stopped
-
-    def mark(self) -> int:
-        """Now, for `authentications`."""
-        return self.log.stat().st_size
 
     def authentications(self, since: int = 0) -> list[Authentication]:
         """Every bind with a name since a mark. One is logged before it is answered."""

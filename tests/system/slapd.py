@@ -1,8 +1,6 @@
 """A throw-away slapd of the Debian package, with the tree of `directory`."""
 
-import os
 import re
-import signal
 import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,10 +9,10 @@ from pathlib import Path
 from . import directory
 from .canary import secret
 from .daemon import write_private
+from .directory_server import DirectoryServer
 from .pki import Pki
 from .ports import accepts, free_port
-from .processes import Process, is_stopped
-from .waiting import wait_until
+from .processes import Process
 
 _CONFIGURATION = """\
 include /etc/ldap/schema/core.schema
@@ -84,7 +82,7 @@ class Operation:
         return self.text.partition('dn="')[2].rpartition('"')[0]
 
 
-class Slapd:
+class Slapd(DirectoryServer):
     """One server; `start`, `stop` and `kill` may alternate, tree and ports stay."""
 
     def __init__(
@@ -104,7 +102,6 @@ class Slapd:
         #: For `bind_password_file`; a test may write another one into it.
         self.service_password_file = folder / "service"
         self._admin_password = folder / "admin"
-        self._process: Process | None = None
         self._empty = True
         (folder / "db").mkdir(parents=True)
         admin_password = secret("admin")
@@ -139,17 +136,6 @@ class Slapd:
     def give_service_password(self, password: bytes) -> None:
         """What the daemon's file of the service account's password says."""
         write_private(self.service_password_file, password + b"\n")
-
-    @property
-    def process(self) -> Process:
-        """The running server."""
-        assert self._process is not None, "slapd is not started"
-        return self._process
-
-    @property
-    def running(self) -> bool:
-        """True between `start` and its end."""
-        return self._process is not None and self._process.running
 
     def start(self) -> None:
         """Start it, with the tree at its first time, and wait until it accepts connections."""
@@ -187,42 +173,6 @@ class Slapd:
     def _run(command: Sequence[str], text: str) -> None:
         done = subprocess.run(command, input=text.encode(), capture_output=True, timeout=90)
         assert done.returncode == 0, done.stderr.decode(errors="replace")
-
-    def stop(self) -> int:
-        """SIGTERM; its exit status."""
-        return self.process.stop()
-
-    def restart(self) -> None:
-        """Stop and start it."""
-        self.stop()
-        self.start()
-
-    def kill(self) -> None:
-        """SIGKILL."""
-        self.process.kill()
-
-    def pause(self) -> None:
-        """SIGSTOP, and wait until every thread has stopped."""
-        self.process.send(signal.SIGSTOP)
-        threads = [int(thread) for thread in os.listdir(f"/proc/{self.process.pid}/task")]
-        wait_until(lambda: all(map(is_stopped, threads)), "slapd has stopped")
-
-    def resume(self) -> None:
-        """SIGCONT."""
-        self.process.resume()
-
-    def restore(self) -> bool:
-        """Up and running, whatever a test has done to it; True if that was anything."""
-        if not self.running:
-            self.start()
-            return True
-        stopped = is_stopped(self.process.pid)
-        self.resume()
-        return stopped
-
-    def mark(self) -> int:
-        """Now, for `operations`."""
-        return self.log.stat().st_size
 
     def operations(self, since: int = 0) -> list[Operation]:
         """What slapd was asked since a mark. An operation is logged before it is answered."""
