@@ -33,7 +33,8 @@ from authbridge.checkers import Surroundings
 from authbridge.config import Configuration
 from authbridge.control import ControlFactory, Explainer
 from authbridge.frontends.extauth import ConnectorFactory, ExtauthFrontEnd
-from authbridge.frontends.http import HttpFactory, HttpFrontEnd
+from authbridge.frontends.http import HttpFrontEnd
+from authbridge.frontends.http_server import HttpFactory
 from authbridge.listeners import Listener
 from authbridge.log import EventLog, LineStream, LoginLog, Write, to_twisted
 from authbridge.settings import ConfigurationError

@@ -16,13 +16,8 @@ from twisted.python.failure import Failure
 
 from authbridge import model
 from authbridge.frontends.clients import Client
-from authbridge.frontends.http import (
-    LARGEST_BODY,
-    SLOWEST_REQUEST,
-    HttpFactory,
-    HttpFrontEnd,
-    HttpSettings,
-)
+from authbridge.frontends.http import HttpFrontEnd, HttpSettings
+from authbridge.frontends.http_server import LARGEST_BODY, SLOWEST_REQUEST, HttpFactory
 from authbridge.model import Reason, Verdict
 from authbridge.secret import Secret
 from authbridge.settings import Mistakes, Table
