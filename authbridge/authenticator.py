@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import itertools
 import stringprep
-from collections.abc import Awaitable, Coroutine, Generator, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, cast
@@ -23,6 +23,7 @@ from authbridge import model, password_hash, preparation
 from authbridge.log import LoginLog
 from authbridge.model import JID, Checker, Outcome, Reason, Registry, Trace, Verdict
 from authbridge.secret import Secret
+from authbridge.turns import LineFull, Turns
 
 ANY_DOMAIN = "*"
 
@@ -31,10 +32,11 @@ log = Logger()
 
 @dataclass(frozen=True, slots=True)
 class NamedChecker:
-    """A checker under its name in the configuration."""
+    """A checker under its name in the configuration, and the turns of those who ask it."""
 
     name: str
     checker: Checker
+    turns: Turns
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,13 +52,19 @@ class Domain:
 class Login:
     """One question on its way, from the front end's call to its one outcome."""
 
-    __slots__ = ("answer", "checker", "expiry", "front_end", "jid", "operation", "started", "trace")
+    __slots__ = (
+        "answer", "checker", "expiry", "front_end", "jid", "number", "operation", "started", "trace"
+    )  # fmt: skip
 
-    def __init__(self, front_end: str, operation: str, started: float, trace: Trace | None) -> None:
+    def __init__(
+        self, front_end: str, operation: str, started: float, trace: Trace | None, number: str
+    ) -> None:
         self.front_end = front_end
         self.operation = operation
         self.started = started
         self.trace = trace
+        self.number = number
+        """The request's id; empty where it gets one with its line."""
         self.jid: JID | None = None
         self.checker = "-"
         """The name of the checker that decided, or of the one that is being asked."""
@@ -94,9 +102,10 @@ class Authenticator:
         password: Secret,
         deadline: float,
         trace: Trace | None = None,
+        number: str = "",
     ) -> Deferred[Outcome]:
         """Whether this is the user's password. Fires within `deadline` seconds, never fails."""
-        login = Login(front_end, "check_password", self._clock.seconds(), trace)
+        login = Login(front_end, "check_password", self._clock.seconds(), trace, number)
         return self._run(login, self._check_password(login, user, domain, password), deadline)
 
     def user_exists(
@@ -106,9 +115,10 @@ class Authenticator:
         domain: bytes,
         deadline: float,
         trace: Trace | None = None,
+        number: str = "",
     ) -> Deferred[Outcome]:
         """Whether there is such a user: ACCEPTED is yes. Fires within `deadline`, never fails."""
-        login = Login(front_end, "user_exists", self._clock.seconds(), trace)
+        login = Login(front_end, "user_exists", self._clock.seconds(), trace, number)
         return self._run(login, self._user_exists(login, user, domain), deadline)
 
     def set_password(
@@ -119,12 +129,13 @@ class Authenticator:
         password: Secret,
         deadline: float,
         trace: Trace | None = None,
+        number: str = "",
     ) -> Deferred[Outcome]:
         """Give the user another password: ACCEPTED is done. Fires within `deadline`, never fails.
 
         UNAVAILABLE may have been done all the same: a change on its way cannot be called back.
         """
-        login = Login(front_end, "set_password", self._clock.seconds(), trace)
+        login = Login(front_end, "set_password", self._clock.seconds(), trace, number)
         return self._run(login, self._set_password(login, user, domain, password), deadline)
 
     def register(
@@ -135,25 +146,36 @@ class Authenticator:
         password: Secret,
         deadline: float,
         trace: Trace | None = None,
+        number: str = "",
     ) -> Deferred[Outcome]:
         """Make a user who exists nowhere: ACCEPTED is done. Otherwise as `set_password`."""
-        login = Login(front_end, "register", self._clock.seconds(), trace)
+        login = Login(front_end, "register", self._clock.seconds(), trace, number)
         return self._run(login, self._register(login, user, domain, password), deadline)
 
     def refuse(
-        self, front_end: str, operation: str, user: bytes, domain: bytes, reason: Reason
+        self,
+        front_end: str,
+        operation: str,
+        user: bytes,
+        domain: bytes,
+        reason: Reason,
+        number: str = "",
     ) -> Outcome:
         """Refuse what nobody is asked about, such as a removal; it has its line like a login."""
-        login = Login(front_end, operation, self._clock.seconds(), None)
+        login = Login(front_end, operation, self._clock.seconds(), None, number)
         self._admit(login, user, domain)
         outcome = model.rejected(reason)
         self._settle(login, outcome)
         return outcome
 
-    def turn_away(self, front_end: str, operation: str, reason: Reason) -> None:
+    def turn_away(self, front_end: str, operation: str, reason: Reason, number: str = "") -> None:
         """Write the line of a request that names nobody, or comes from somebody who may not ask."""
-        login = Login(front_end, operation, self._clock.seconds(), None)
+        login = Login(front_end, operation, self._clock.seconds(), None, number)
         self._settle(login, model.rejected(reason))
+
+    def number(self) -> str:
+        """An id for a request that is about to be asked, for a front end that tells its caller."""
+        return f"{self._boot}-{next(self._numbers):x}"
 
     def idle(self) -> Deferred[None]:
         """Fires when no login is under way."""
@@ -172,8 +194,8 @@ class Authenticator:
         cannot_tell: tuple[Outcome, str] | None = None
         reason = Reason.NO_CHECKER
         for named in rule.check:
-            checking = named.checker.check_password(_jid(login), password, login.trace)
-            outcome = await self._ask(login, named, checking)
+            ask = named.checker.check_password
+            outcome = await self._ask(login, named, ask, password)
             if outcome.verdict is Verdict.ACCEPTED:
                 return outcome
             if outcome.verdict is Verdict.REJECTED:
@@ -196,8 +218,7 @@ class Authenticator:
         cannot_tell: tuple[Outcome, str] | None = None
         reason = Reason.USER_UNKNOWN
         for named in rule.exists:
-            asking = named.checker.user_exists(_jid(login), login.trace)
-            outcome = await self._ask(login, named, asking)
+            outcome = await self._ask(login, named, named.checker.user_exists)
             if outcome.verdict is Verdict.ACCEPTED:
                 return outcome
             if outcome.verdict is Verdict.UNAVAILABLE:
@@ -224,8 +245,7 @@ class Authenticator:
             if refusal is not None:
                 return refusal
             ahead.clear()
-            changing = named.checker.set_password(_jid(login), password, login.trace)
-            outcome = await self._ask(login, named, changing)
+            outcome = await self._ask(login, named, named.checker.set_password, password)
             if outcome.verdict is Verdict.UNKNOWN_USER:
                 reason = Reason.USER_UNKNOWN
             elif outcome.verdict is Verdict.NOT_APPLICABLE:
@@ -254,8 +274,7 @@ class Authenticator:
             return refusal
         for named in rule.check:
             if isinstance(named.checker, Registry):
-                making = named.checker.register(_jid(login), password, login.trace)
-                outcome = await self._ask(login, named, making)
+                outcome = await self._ask(login, named, named.checker.register, password)
                 if outcome.verdict is not Verdict.NOT_APPLICABLE:
                     return outcome
         return model.rejected(Reason.NOT_SUPPORTED)
@@ -268,10 +287,9 @@ class Authenticator:
 
         A user who is refused, as one whose account is disabled, is there all the same.
         """
-        trace = login.trace or Trace()  # with one, nobody answers from what is kept
+        trace = login.trace or Trace()
         for named in checkers:
-            asking = named.checker.user_exists(_jid(login), trace)
-            outcome = await self._ask(login, named, asking)
+            outcome = await self._ask(login, named, partial(_exists, named.checker, trace))
             if outcome.verdict is Verdict.UNAVAILABLE:
                 return outcome
             refused = outcome.verdict is Verdict.REJECTED
@@ -308,12 +326,27 @@ class Authenticator:
             login.step("user", f"prepared as {login.jid}")
         return rule if wrong is None else model.rejected(wrong)
 
-    async def _ask(self, login: Login, named: NamedChecker, asking: Awaitable[Outcome]) -> Outcome:
+    async def _ask(
+        self,
+        login: Login,
+        named: NamedChecker,
+        ask: Callable[..., Awaitable[Outcome]],
+        *about: Secret,
+    ) -> Outcome:
+        """What a checker says, when it is this front end's turn there."""
         login.checker = named.name
         try:
-            outcome = await asking
+            turn = named.turns.take(login.front_end)
+            if turn is not None:
+                await turn
+            try:
+                outcome = await ask(_jid(login), *about, login.trace)
+            finally:
+                named.turns.leave()
         except CancelledError:
             raise
+        except LineFull:
+            outcome = model.unavailable(Reason.OVERLOADED)
         except Exception:  # noqa: BLE001 - a fault of one checker must not end the others
             log.failure("checker {name} raised", name=named.name)
             outcome = model.unavailable(Reason.INTERNAL_ERROR)
@@ -368,12 +401,11 @@ class Authenticator:
                 login.expiry.cancel()
             self._under_way.discard(login)
         seconds = self._clock.seconds() - login.started
-        number = next(self._numbers)
         login.answer.callback(outcome)  # before the line: a log that fails keeps nobody out
         if self._login_log.wants(outcome):
             try:
                 self._login_log.line(
-                    f"{self._boot}-{number:x}",
+                    login.number or self.number(),
                     login.front_end,
                     login.operation,
                     "-" if login.jid is None else f"{login.jid.local}@{login.jid.domain}",
@@ -433,6 +465,11 @@ def _leaves_nothing(octets: bytes) -> bool:
     except UnicodeDecodeError:
         return False
     return all(one.isspace() or stringprep.in_table_b1(one) for one in text)
+
+
+def _exists(checker: Checker, trace: Trace, jid: JID, _: Trace | None) -> Awaitable[Outcome]:
+    """Ask with a trace of its own: with one, nobody answers from what is kept."""
+    return checker.user_exists(jid, trace)
 
 
 def _jid(login: Login) -> JID:

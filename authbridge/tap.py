@@ -38,6 +38,7 @@ from authbridge.frontends.http_server import HttpFactory
 from authbridge.listeners import Listener
 from authbridge.log import EventLog, LineStream, LoginLog, Write, to_twisted
 from authbridge.settings import ConfigurationError
+from authbridge.turns import Turns
 from authbridge.workers import Workers
 
 HASHES_WAITING = 1000
@@ -82,7 +83,9 @@ def build(configuration: Configuration, write: Write, reactor: Any) -> House:
     workers = Workers(reactor, threads=os.cpu_count() or 1, most_waiting=HASHES_WAITING)
     surroundings = Surroundings(reactor, workers, time.time, random.random)
     checkers = {
-        name: NamedChecker(name, settings.make(surroundings))
+        name: NamedChecker(
+            name, settings.make(surroundings), Turns(settings.at_once, settings.most_waiting)
+        )
         for name, settings in configuration.checkers.items()
     }
     domains = {

@@ -14,6 +14,7 @@ from authbridge.authenticator import Authenticator, Domain, NamedChecker
 from authbridge.log import LoginLog, LogSettings
 from authbridge.model import JID, Checker, Outcome, Trace
 from authbridge.secret import Secret
+from authbridge.turns import Turns
 
 T = TypeVar("T")
 
@@ -117,6 +118,11 @@ def _silenced(checker: C) -> C:
     return checker
 
 
+def named_checker(name: str, checker: Checker) -> NamedChecker:
+    """One that as many may ask as like to."""
+    return NamedChecker(name, checker, Turns(at_once=1_000_000, most_waiting=0))
+
+
 class House:
     """An authenticator with its clock and its log in the test's hands."""
 
@@ -127,13 +133,13 @@ class House:
         domain: str = "example.org",
         log: LogSettings | None = None,
     ) -> None:
-        named = tuple(NamedChecker(f"c{n}", checker) for n, checker in enumerate(checkers))
+        named = tuple(named_checker(f"c{n}", checker) for n, checker in enumerate(checkers))
         if exists is None:
             asked: tuple[NamedChecker, ...] | bool = named
         elif isinstance(exists, bool):
             asked = exists
         else:
-            asked = tuple(NamedChecker(f"e{n}", checker) for n, checker in enumerate(exists))
+            asked = tuple(named_checker(f"e{n}", checker) for n, checker in enumerate(exists))
         self.clock = Clock()
         self.lines: list[str] = []
         self.authenticator = Authenticator(

@@ -18,6 +18,11 @@ from authbridge.model import Checker, Outcome, Trace
 from authbridge.settings import Table, did_you_mean
 from authbridge.workers import Workers
 
+AT_ONCE = 64
+"""Who may ask a checker at once, where its kind says nothing: enough to keep one that waits for a
+network busy, and few enough that who is let in next is soon asked."""
+MOST_WAITING = 20_000
+
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
@@ -99,6 +104,16 @@ class CheckerSettings:
     def registers(self) -> bool:
         """Whether its checker makes users."""
         return getattr(self.settings, "registers", False)
+
+    @property
+    def at_once(self) -> int:
+        """How many may ask it at once; the others wait by turns (`turns`)."""
+        return getattr(self.settings, "at_once", AT_ONCE)
+
+    @property
+    def most_waiting(self) -> int:
+        """How many of each front end may wait for that."""
+        return getattr(self.settings, "most_waiting", MOST_WAITING)
 
     def make(self, surroundings: Surroundings) -> Checker:
         """The checker."""

@@ -34,6 +34,10 @@ class FileSettings:
     """[checkers.NAME] with kind = "file"."""
 
     path: Path
+    at_once: int = 2 * (os.cpu_count() or 1)
+    """One for each processor to hash for, and one more for it to go on with."""
+    most_waiting: int = 1000
+    """At 30 ms each, more would not be done in time anyway."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -79,6 +79,17 @@ class LdapSettings:
         return self.directory.timeout if several else 0.0
 
     @property
+    def at_once(self) -> int:
+        """How many may ask at once: so many that no connection is ever without work, the searches
+        before the binds included."""
+        return 4 * self.directory.bind_connections
+
+    @property
+    def most_waiting(self) -> int:
+        """How many of each front end may wait for that."""
+        return self.directory.most_waiting
+
+    @property
     def registers(self) -> bool:
         """Whether it makes users."""
         return self.new_users is not None

@@ -6,7 +6,7 @@ import pytest
 from twisted.internet.defer import Deferred, fail, succeed
 
 from authbridge import model
-from authbridge.authenticator import Authenticator, Domain, NamedChecker
+from authbridge.authenticator import Authenticator, Domain
 from authbridge.checkers import CheckerSettings, Probed, Surroundings
 from authbridge.checkers import ldap as kind
 from authbridge.ldap.lookup import LookupSettings
@@ -31,7 +31,7 @@ from tests.checkers.corp import (
     by_dns,
     read,
 )
-from tests.doubles import now
+from tests.doubles import named_checker, now
 from tests.ldap import server
 from tests.ldap.server import Book, bound, done, entry, policy, reference
 
@@ -1021,7 +1021,7 @@ def test_a_login_that_is_given_up_during_its_bind_drops_that_connection(direct):
 
 def test_an_authenticators_deadline_ends_a_login_at_a_hung_directory(direct):
     hung(direct)
-    named = (NamedChecker("corp", direct.make()),)
+    named = (named_checker("corp", direct.make()),)
     login_log = LoginLog(LogSettings(), lambda _: None, lambda: 0.0)
     house = Authenticator({"example.org": Domain(named, named)}, login_log, direct.network, "boot")
     answer = house.check_password("test", b"alice", b"example.org", Secret(b"x"), 2.0)
@@ -1037,7 +1037,7 @@ def test_an_authenticators_deadline_ends_a_login_at_a_hung_directory(direct):
 
 @pytest.mark.parametrize("password", [b"", b"  ", b"\0", b"x\0"])
 def test_no_blank_or_nul_password_reaches_the_directory(direct, password):
-    named = (NamedChecker("corp", direct.make()),)
+    named = (named_checker("corp", direct.make()),)
     login_log = LoginLog(LogSettings(), lambda _: None, lambda: 0.0)
     house = Authenticator({"example.org": Domain(named, named)}, login_log, direct.network, "boot")
     answer = house.check_password("test", b"alice", b"example.org", Secret(password), 8.0)

@@ -9,7 +9,7 @@ import pytest
 from twisted.internet.defer import CancelledError, Deferred
 
 from authbridge import model
-from authbridge.authenticator import Authenticator, Domain, NamedChecker
+from authbridge.authenticator import Authenticator, Domain
 from authbridge.ldap.presets import PRESETS
 from authbridge.log import LoginLog, LogSettings
 from authbridge.model import Reason, Registry, Trace, Verdict, rejected, unavailable
@@ -28,7 +28,7 @@ from tests.checkers.corp import (
     by_dns,
     read,
 )
-from tests.doubles import now
+from tests.doubles import named_checker, now
 from tests.ldap.server import PPOLICY, Book, Request, Server, children, fold, policy, written
 from tests.ldap.test_active_directory import sid
 
@@ -1093,7 +1093,7 @@ def test_the_service_account_is_nobodys_to_change(corp, what, dn):
 
 
 def test_nobody_is_registered_on_the_strength_of_what_was_kept(corp):
-    named = (NamedChecker("corp", corp.make()),)
+    named = (named_checker("corp", corp.make()),)
     login_log = LoginLog(LogSettings(), lambda _: None, lambda: float(TODAY))
     house = Authenticator({"example.org": Domain(named, named)}, login_log, corp.network, "boot")
     assert corp.exists("alice") is model.USER_EXISTS
@@ -1105,7 +1105,7 @@ def test_nobody_is_registered_on_the_strength_of_what_was_kept(corp):
 
 
 def test_no_secret_is_told_to_anybody(corp, events):
-    named = (NamedChecker("corp", corp.make()),)
+    named = (named_checker("corp", corp.make()),)
     lines: list[str] = []
     login_log = LoginLog(LogSettings(), lines.append, lambda: float(TODAY))
     house = Authenticator({"example.org": Domain(named, named)}, login_log, corp.network, "boot")

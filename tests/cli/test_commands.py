@@ -13,12 +13,11 @@ import sys
 import pytest
 
 from authbridge import __version__, model, password_hash, tap
-from authbridge.authenticator import NamedChecker
 from authbridge.cli import check_config
 from authbridge.cli.client import new_client
 from authbridge.model import Reason
 from tests.cli.folders import ROOT, configuration, run, short_folder, write
-from tests.doubles import now
+from tests.doubles import named_checker, now
 
 
 @pytest.fixture
@@ -130,7 +129,7 @@ class Probing:
 def test_a_probe_tells_what_each_checker_found_that_depends_on_something(monkeypatch):
     checkers = {"good": Probing(model.USER_EXISTS), "file": object(),
                 "bad": Probing(model.unavailable(Reason.DIRECTORY_SILENT))}  # fmt: skip
-    named = {name: NamedChecker(name, checker) for name, checker in checkers.items()}
+    named = {name: named_checker(name, checker) for name, checker in checkers.items()}
     house = tap.House(None, named, None, None)
     monkeypatch.setattr(tap, "visit", lambda configuration, walk: now(walk(house)))
     found = check_config.probe(None)

@@ -1,0 +1,109 @@
+"""No front end waits behind the flood at another."""
+
+from __future__ import annotations
+
+from twisted.internet.defer import Deferred
+from twisted.internet.task import Clock
+
+from authbridge import model
+from authbridge.authenticator import Authenticator, Domain, NamedChecker
+from authbridge.log import LoginLog, LogSettings
+from authbridge.model import Reason, Verdict
+from authbridge.secret import Secret
+from authbridge.turns import Turns
+
+
+class OneByOne:
+    """A checker that has the test answer each who asks."""
+
+    def __init__(self):
+        self.asked = []
+
+    async def check_password(self, jid, password, trace):
+        answer = Deferred()
+        self.asked.append((jid.local, answer))
+        return await answer
+
+    user_exists = None
+
+    def answer_next(self):
+        _, answer = self.asked.pop(0)
+        answer.callback(model.PASSWORD_MATCHES)
+
+
+class House:
+    def __init__(self, at_once=2, most_waiting=100):
+        self.clock = Clock()
+        self.checker = OneByOne()
+        self.lines = []
+        named = (NamedChecker("c", self.checker, Turns(at_once, most_waiting)),)
+        self.authenticator = Authenticator(
+            {"e.org": Domain(named, True)},
+            LoginLog(LogSettings(), self.lines.append, lambda: 0.0),
+            self.clock,
+            "boot",
+        )
+
+    def login(self, front_end, user, deadline=8.0):
+        outcomes = []
+        self.authenticator.check_password(
+            front_end, user.encode(), b"e.org", Secret(b"x"), deadline
+        ).addCallback(outcomes.append)
+        return outcomes
+
+
+def test_who_comes_by_another_front_end_is_asked_about_next_but_one():
+    house = House()
+    for number in range(50):
+        house.login("http", f"h{number}")
+    e = house.login("extauth", "e")
+    assert [user for user, _ in house.checker.asked] == ["h0", "h1"]
+    house.checker.answer_next()
+    house.checker.answer_next()
+    assert [user for user, _ in house.checker.asked] == ["h2", "e"]
+    assert not e
+    house.checker.asked[1][1].callback(model.PASSWORD_MATCHES)
+    assert e == [model.PASSWORD_MATCHES]
+
+
+def test_a_full_line_is_overloaded_for_its_front_end_alone():
+    house = House(at_once=1, most_waiting=1)
+    for user in ("h0", "h1"):
+        house.login("http", user)
+    (outcome,) = house.login("http", "h2")
+    assert (outcome.verdict, outcome.reason) == (Verdict.UNAVAILABLE, Reason.OVERLOADED)
+    assert "checker=c verdict=unavailable reason=overloaded" in house.lines[0]
+    assert house.login("extauth", "e") == []
+
+
+def test_a_login_whose_time_is_over_has_given_up_its_place():
+    house = House(at_once=1)
+    house.login("http", "h0", deadline=20.0)
+    short = house.login("http", "h1", deadline=1.0)
+    last = house.login("http", "h2", deadline=20.0)
+    house.clock.advance(1)
+    assert short == [model.unavailable(Reason.DEADLINE_PASSED)]
+    house.checker.answer_next()
+    assert [user for user, _ in house.checker.asked] == ["h2"]
+    house.checker.answer_next()
+    assert last == [model.PASSWORD_MATCHES]
+
+
+def test_a_login_whose_time_is_over_while_it_asks_makes_room():
+    house = House(at_once=1)
+    house.login("http", "h0", deadline=1.0)
+    later = house.login("http", "h1")
+    house.clock.advance(1)
+    assert [user for user, _ in house.checker.asked] == ["h0", "h1"]
+    house.checker.asked[1][1].callback(model.PASSWORD_MATCHES)
+    assert later == [model.PASSWORD_MATCHES]
+
+
+def test_the_id_that_a_front_end_took_is_in_the_line():
+    house = House()
+    number = house.authenticator.number()
+    house.authenticator.turn_away("http", "-", Reason.REQUEST_MALFORMED, number)
+    house.authenticator.turn_away("http", "-", Reason.REQUEST_MALFORMED)
+    assert number == "boot-1"
+    assert " login id=boot-1 " in house.lines[0]
+    assert " login id=boot-2 " in house.lines[1]
