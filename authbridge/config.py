@@ -137,16 +137,18 @@ def _read(root: Table) -> Configuration:
     checkers = {
         name: CheckerSettings.read(table) for name, table in root.named_tables("checkers").items()
     }
+    http = HttpSettings.read(root.table("http"), deadline)
     configuration = Configuration(
         deadline=deadline,
         listen_extauth=listen_extauth,
         listen_http=listen_http,
         listen_control=listen_control,
         extauth=ExtauthSettings.read(root.table("extauth"), deadline, serves=bool(listen_extauth)),
-        http=HttpSettings.read(root.table("http"), deadline),
+        http=http,
         log=LogSettings.read(root.table("log")),
         clients={
-            name: Client.read(name, table) for name, table in root.named_tables("clients").items()
+            name: Client.read(name, table, http.deadline)
+            for name, table in root.named_tables("clients").items()
         },
         domains=_read_domains(root, checkers),
         checkers={name: checker for name, checker in checkers.items() if checker is not None},
@@ -186,6 +188,7 @@ def _check_whole(root: Table, configuration: Configuration) -> None:
             "http.anonymous",
             f"is only for listeners on loopback or a Unix socket; {', '.join(outside)} is neither",
         )
+    _check_peers(root, configuration)
     if configuration.listen_http and not (configuration.clients or configuration.http.anonymous):
         add("clients", "listen.http serves nobody yet; `authbridge client new NAME` makes a client")
     _check_deadlines(root, configuration)
@@ -197,6 +200,15 @@ def _check_whole(root: Table, configuration: Configuration) -> None:
                     f"clients.{name}.domains",
                     f'"{domain}" is not served{did_you_mean(domain, configuration.domains)}',
                 )
+
+
+def _check_peers(root: Table, configuration: Configuration) -> None:
+    unix = any(listener.kind in ("unix", "systemd") for listener in configuration.listen_http)
+    for name, client in configuration.clients.items():
+        if client.unix and configuration.listen_http and not unix:
+            root.mistakes.add(
+                f"clients.{name}.peers", '"unix", and no listener of http is a Unix socket'
+            )
 
 
 def _check_deadlines(root: Table, configuration: Configuration) -> None:

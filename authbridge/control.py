@@ -4,7 +4,8 @@ A JSON object on one line, answered by another; who may come is decided by the k
 credentials: root and the daemon's own user.
 
     {"command": "explain", "jid": "alice@example.org", "password": BASE64 or null}
-    {"jid": …, "login": {…} or null, "exists": {…}}        what `explain` returns
+    {"jid": …, "login": {…} or null, "exists": {…}}        what `explain` returns; "id" in both is
+                                                           that of the request's line in the log
     {"error": "…"}
 """
 
@@ -25,9 +26,12 @@ from twisted.protocols.basic import LineOnlyReceiver
 from twisted.python.failure import Failure
 
 from authbridge.authenticator import Authenticator
-from authbridge.frontends import extauth, http
+from authbridge.frontends import extauth
+from authbridge.frontends.http_answers import answer_of, answer_of_basic, answer_of_json
 from authbridge.model import Outcome, Trace
+from authbridge.rooms import credentials
 from authbridge.secret import Secret
+from authbridge.wire.http import Answer
 
 LONGEST_LINE = 1 << 18
 
@@ -46,32 +50,37 @@ class Explainer:
         """The steps, the verdicts, and what each front end would answer. Without a password only
         whether the user exists."""
         user, _, domain = (part.encode(errors="surrogateescape") for part in jid.rpartition("@"))
-        login = None
+        ask, login = self.authenticator, None
         if password is not None:
-            trace = Trace()
-            outcome = await self.authenticator.check_password(
-                "explain", user, domain, password, self.deadline, trace
+            trace, number = Trace(), ask.number()
+            outcome = await ask.check_password(
+                "explain", user, domain, password, self.deadline, trace, number
             )
-            login = self._tell(outcome, trace, self.extauth.outage_auth)
-        trace = Trace()
-        outcome = await self.authenticator.user_exists(
-            "explain", user, domain, self.deadline, trace
-        )
-        exists = self._tell(outcome, trace, self.extauth.outage_isuser)
+            login = _tell(outcome, trace, number, self.extauth.outage_auth)
+            login["answers"]["basic"] = _line(answer_of_basic(outcome))
+            login["answers"]["json"] = _line(answer_of_json(outcome))
+        trace, number = Trace(), ask.number()
+        outcome = await ask.user_exists("explain", user, domain, self.deadline, trace, number)
+        exists = _tell(outcome, trace, number, self.extauth.outage_isuser)
         return {"jid": jid, "login": login, "exists": exists}
 
-    def _tell(self, outcome: Outcome, trace: Trace, outage: bytes) -> dict[str, Any]:
-        answer = http.answer_of(outcome)
-        return {
-            "steps": trace.steps,
-            "verdict": outcome.verdict.value,
-            "reason": outcome.reason.value,
-            "words": outcome.reason.words,
-            "answers": {
-                "extauth": extauth.answer_of(outcome, outage).hex(" "),
-                "http": f"{answer.status} {answer.body.decode()}",
-            },
-        }
+
+def _tell(outcome: Outcome, trace: Trace, number: str, outage: bytes) -> dict[str, Any]:
+    return {
+        "id": number,
+        "steps": trace.steps,
+        "verdict": outcome.verdict.value,
+        "reason": outcome.reason.value,
+        "words": outcome.reason.words,
+        "answers": {
+            "extauth": extauth.answer_of(outcome, outage).hex(" "),
+            "http": _line(answer_of(outcome)),
+        },
+    }
+
+
+def _line(answer: Answer) -> str:
+    return f"{answer.status} {answer.body.decode()}"
 
 
 class ControlLine(LineOnlyReceiver):
@@ -86,7 +95,7 @@ class ControlLine(LineOnlyReceiver):
     def connectionMade(self) -> None:
         """Root and our own user, nobody else."""
         transport: Any = self.transport
-        _, uid = extauth.peer(transport.socket)
+        _, uid = credentials(transport.socket)
         if uid not in (0, os.geteuid()):
             log.warn("uid {uid} may not use the control socket", uid=uid)
             transport.loseConnection()

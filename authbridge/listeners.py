@@ -7,18 +7,24 @@ import os
 import re
 import socket
 import stat
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
 from twisted.internet.defer import Deferred
-from twisted.internet.endpoints import serverFromString
+from twisted.internet.endpoints import SSL4ServerEndpoint, serverFromString
 from twisted.internet.interfaces import IListeningPort
 from twisted.internet.protocol import Factory
+from twisted.internet.ssl import CertificateOptions
 
+from authbridge import server_tls
 from authbridge.settings import Table
 
 LAST_PORT = 65535
+WITH_PORT = ("tcp", "tcp6", "ssl")
+BACKLOG = 50
+"""Connections that the system lets wait to be taken; Twisted's default."""
 LONGEST_SOCKET_PATH = 107
 """Octets that Linux takes as the path of a Unix socket (unix(7))."""
 
@@ -34,6 +40,10 @@ class Listener:
     """Of a Unix socket."""
     local: bool
     """Only programs of this machine reach it: a Unix socket or a loopback address."""
+    tls: CertificateOptions | None = None
+    """Of an "ssl" one."""
+    options: Mapping[str, str] = field(default_factory=dict)
+    """Of an "ssl" one, "port" among them."""
 
     def listen(self, reactor: Any, factory: Factory) -> Deferred[IListeningPort]:
         """Open it. A Unix socket is nobody else's until its mode is set."""
@@ -41,10 +51,17 @@ class Listener:
             remove_stale_lock(self.path)
         before = os.umask(0o077)
         try:
-            opening: Deferred[IListeningPort] = serverFromString(reactor, self.text).listen(factory)
+            opening: Deferred[IListeningPort] = self._endpoint(reactor).listen(factory)
             return opening
         finally:
             os.umask(before)
+
+    def _endpoint(self, reactor: Any) -> Any:
+        if self.tls is None:
+            return serverFromString(reactor, self.text)
+        port, backlog = int(self.options["port"]), int(self.options.get("backlog", BACKLOG))
+        where = self.options.get("interface", "")
+        return SSL4ServerEndpoint(reactor, port, self.tls, backlog, where)
 
 
 def read_listeners(table: Table, setting: str) -> tuple[Listener, ...]:
@@ -60,18 +77,23 @@ def read_listeners(table: Table, setting: str) -> tuple[Listener, ...]:
 
 def parse(text: str) -> Listener:
     """One endpoint string. Raises ValueError."""
+    kind, *rest = (re.sub(r"\\(.)", r"\1", part) for part in re.split(r"(?<!\\):", text))
+    options = dict(part.split("=", 1) for part in rest if "=" in part)
+    first = next((part for part in rest if "=" not in part), "")
+    tls = None
+    if kind == "ssl":
+        options.setdefault("port", first)
+        tls = server_tls.make_context(options)
     try:
         serverFromString(cast("Any", None), text)  # an endpoint keeps its reactor for later
     except Exception as error:  # noqa: BLE001 - each kind has a parser of its own, and its own errors
         raise ValueError(f"is no endpoint such as tcp:9281 or unix:/path ({error})") from None
-    kind, *rest = (re.sub(r"\\(.)", r"\1", part) for part in re.split(r"(?<!\\):", text))
-    options = dict(part.split("=", 1) for part in rest if "=" in part)
-    first = next((part for part in rest if "=" not in part), "")
     if kind != "unix":
         port = options.get("port", first)
-        if port.isdecimal() and int(port) > LAST_PORT:
-            raise ValueError(f"a port is at most {LAST_PORT}")
-        return Listener(text, kind, None, _is_loopback(options.get("interface", "")))
+        if kind in WITH_PORT and not (port.isdecimal() and int(port) <= LAST_PORT):
+            raise ValueError(f"a port is a number up to {LAST_PORT}")
+        local = _is_loopback(options.get("interface", ""))
+        return Listener(text, kind, None, local, tls, options)
     path = Path(options.get("address", first))
     if not path.is_absolute() or path.is_dir():
         raise ValueError("a socket's path begins with / and is no folder")

@@ -67,16 +67,23 @@ class LineStream:
         if self._lost:
             octets = b"%d lines of the log were lost here\n" % self._lost + octets
         try:
-            # A pipe that is ready takes that many at once (POSIX, write).
-            for at in range(0, len(octets), select.PIPE_BUF):
-                if self._poll is not None and not self._poll.poll(0):
-                    self._lost += 1
-                    return
-                os.write(self._descriptor, octets[at : at + select.PIPE_BUF])
+            if self._poll is None:
+                os.write(self._descriptor, octets)
+            elif not self._write_to_pipe(self._poll, octets):
+                self._lost += 1
+                return
         except OSError:  # a full disk, or a reader that went away
             self._lost += 1
         else:
             self._lost = 0
+
+    def _write_to_pipe(self, poll: select.poll, octets: bytes) -> bool:
+        # A pipe that is ready takes that many at once (POSIX, write).
+        for at in range(0, len(octets), select.PIPE_BUF):
+            if not poll.poll(0):
+                return False
+            os.write(self._descriptor, octets[at : at + select.PIPE_BUF])
+        return True
 
 
 class Stamp:

@@ -73,8 +73,12 @@ class Reason(enum.Enum):
     NO_CHECKER = "no_checker"
     CALLER_UNKNOWN = "caller_unknown"
     CALLER_NOT_ALLOWED = "caller_not_allowed"
+    CALLER_NOT_A_PEER = "caller_not_a_peer"
+    HOST_FOREIGN = "host_foreign"
+    CREDENTIALS_MISSING = "credentials_missing"
     NOT_SUPPORTED = "not_supported"
     REQUEST_MALFORMED = "request_malformed"
+    REQUEST_INCOMPLETE = "request_incomplete"
     DEADLINE_PASSED = "deadline_passed"
     OVERLOADED = "overloaded"
     SOURCE_UNREADABLE = "source_unreadable"
@@ -120,8 +124,12 @@ _WORDS = {
     Reason.NO_CHECKER: "no checker judges credentials of this kind",
     Reason.CALLER_UNKNOWN: "the calling program's credentials are wrong or missing",
     Reason.CALLER_NOT_ALLOWED: "the calling client's `may` or `domains` do not name this",
+    Reason.CALLER_NOT_A_PEER: "the caller's address is in no client's `peers` for this path",
+    Reason.HOST_FOREIGN: "the request names a host that is not ours: see [http] `hosts`",
+    Reason.CREDENTIALS_MISSING: "there is no name and password in the request",
     Reason.NOT_SUPPORTED: "no checker of this domain can do that",
     Reason.REQUEST_MALFORMED: "the request breaks the rules of its protocol",
+    Reason.REQUEST_INCOMPLETE: "the request was not complete in time",
     Reason.DEADLINE_PASSED: "no answer came within the deadline",
     Reason.OVERLOADED: "too many logins are waiting already",
     Reason.SOURCE_UNREADABLE: "the users could not be read",

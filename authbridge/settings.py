@@ -152,6 +152,13 @@ class Table:
             return default
         return value
 
+    def optional_number(self, setting: str, *, least: int, most: int) -> int | None:
+        """A whole number, or None where it is not given."""
+        if setting in self.data:
+            return self.number(setting, least, least=least, most=most)
+        self._known.add(setting)
+        return None
+
     def texts(
         self, setting: str, default: tuple[str, ...] | _Required = REQUIRED
     ) -> tuple[str, ...]:

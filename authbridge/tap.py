@@ -8,9 +8,10 @@ from __future__ import annotations
 import os
 import random
 import resource
+import socket
 import syslog
 import time
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -33,16 +34,19 @@ from authbridge.checkers import Surroundings
 from authbridge.config import Configuration
 from authbridge.control import ControlFactory, Explainer
 from authbridge.frontends.extauth import ConnectorFactory, ExtauthFrontEnd
-from authbridge.frontends.http import HttpFrontEnd
+from authbridge.frontends.http import HttpFrontEnd, HttpSettings
 from authbridge.frontends.http_server import HttpFactory
 from authbridge.listeners import Listener
 from authbridge.log import EventLog, LineStream, LoginLog, Write, to_twisted
+from authbridge.rooms import Room
 from authbridge.settings import ConfigurationError
 from authbridge.turns import Turns
 from authbridge.workers import Workers
 
 HASHES_WAITING = 1000
 """Passwords that may wait to be hashed; at 30 ms each, more would not be done in time anyway."""
+HTTP_SHARE, EXTAUTH_SHARE = 0.5, 0.25
+"""Of the descriptors that the daemon may have, for the connections of each front end."""
 LAST_LOGINS = 2.0
 """Seconds that logins under way have at a stop; ejabberd's are asked again at the next daemon."""
 
@@ -149,21 +153,35 @@ class Daemon(MultiService):
         be opened: a daemon that serves half of what it should is found out too late."""
         super().privilegedStartService()
         configuration, house = self._house.configuration, self._house
-        extauth = ConnectorFactory(house.extauth(), configuration.extauth)
-        http = HttpFactory(
-            HttpFrontEnd(house.authenticator, configuration.http, configuration.clients),
-            self._reactor,
-            most_connections=resource.getrlimit(resource.RLIMIT_NOFILE)[0] * 3 // 4,
+        front_end = house.extauth()
+        for listener in configuration.listen_extauth:
+            room = self._room(listener, configuration.listen_extauth, EXTAUTH_SHARE)
+            connectors = ConnectorFactory(front_end, configuration.extauth, self._reactor, room)
+            self._listen(listener, connectors)
+        http = HttpFrontEnd(
+            house.authenticator, configuration.http, configuration.clients, socket.gethostname()
         )
+        for listener in configuration.listen_http:
+            room = self._room(listener, configuration.listen_http, HTTP_SHARE, configuration.http)
+            self._listen(listener, HttpFactory(http, self._reactor, room))
         control = ControlFactory(house.explainer())
-        served: tuple[tuple[tuple[Listener, ...], Factory[Any]], ...] = (
-            (configuration.listen_extauth, extauth),
-            (configuration.listen_http, http),
-            (configuration.listen_control, control),
+        for listener in configuration.listen_control:
+            self._listen(listener, control)
+
+    def _room(
+        self,
+        listener: Listener,
+        beside: Sequence[Listener],
+        share: float,
+        settings: HttpSettings | None = None,
+    ) -> Room:
+        """The room of a listener. What remains of the descriptors is the checkers'."""
+        descriptors = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+        most = (settings and settings.connections) or max(
+            1, int(descriptors * share) // len(beside)
         )
-        for listeners, factory in served:
-            for listener in listeners:
-                self._listen(listener, factory)
+        of_a_peer = (settings and settings.peer_connections) or max(1, most * 3 // 4)
+        return Room(listener.text, self._reactor, most, of_a_peer)
 
     def startService(self) -> None:
         """Let the work begin."""

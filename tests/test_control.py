@@ -32,18 +32,55 @@ def test_a_login_is_told_step_by_step_with_every_front_ends_answer():
     told = now(explain.explain("Alice@example.org", Secret(b"wonderland")))
     assert told["jid"] == "Alice@example.org"
     assert told["login"]["verdict"] == "accepted"
-    assert told["login"]["answers"] == {"extauth": "00 02 00 01", "http": "200 true"}
+    assert told["login"]["answers"] == {
+        "extauth": "00 02 00 01",
+        "http": "200 true",
+        "basic": "200 true",
+        "json": "200 true",
+    }
+    assert told["exists"]["answers"] == {"extauth": "00 02 00 01", "http": "200 true"}
     assert ("user", "prepared as alice@example.org") in told["login"]["steps"]
     assert told["exists"]["steps"]
     assert "wonderland" not in json.dumps(told)
     assert [line.split(" front_end=")[1].split()[0] for line in house.lines] == ["explain"] * 2
 
 
+def test_the_ids_are_those_of_the_lines_in_the_log():
+    explain, house = explainer(model.PASSWORD_MATCHES)
+    house.check()  # somebody else's
+    told = now(explain.explain("alice@example.org", Secret(b"wonderland")))
+    assert [line.partition(" id=")[2].partition(" ")[0] for line in house.lines[1:]] == [
+        told["login"]["id"],
+        told["exists"]["id"],
+    ]
+    assert " operation=check_password " in house.lines[1]
+    assert " operation=user_exists " in house.lines[2]
+    told = now(explain.explain("alice@example.org", None))
+    assert f" id={told['exists']['id']} " in house.lines[3]
+    assert len({line.partition(" id=")[2].partition(" ")[0] for line in house.lines}) == 4
+
+
+def test_a_refusal_is_a_no_in_each_dialect():
+    explain, _ = explainer(model.PASSWORD_MISMATCH)
+    told = now(explain.explain("alice@example.org", Secret(b"x")))
+    assert told["login"]["answers"] == {
+        "extauth": "00 02 00 00",
+        "http": "200 false",
+        "basic": "401 false",
+        "json": "200 false",
+    }
+
+
 def test_an_outage_has_its_own_answers():
     explain, _ = explainer(model.unavailable(Reason.SOURCE_UNREADABLE))
     told = now(explain.explain("alice@example.org", Secret(b"x")))
-    assert told["login"]["answers"] == {"extauth": "00 02 00 02", "http": "503 unavailable"}
-    assert told["exists"]["answers"]["extauth"] == "00 02 00 01"
+    assert told["login"]["answers"] == {
+        "extauth": "00 02 00 02",
+        "http": "503 unavailable",
+        "basic": "503 unavailable",
+        "json": "503 false",
+    }
+    assert told["exists"]["answers"] == {"extauth": "00 02 00 01", "http": "503 unavailable"}
     assert told["login"]["words"] == "the users could not be read"
 
 
@@ -128,7 +165,7 @@ def test_a_fault_is_an_error_without_its_message(line):
 
 
 def test_another_user_is_turned_away(monkeypatch):
-    monkeypatch.setattr(control.extauth, "peer", lambda sock: (1, os.geteuid() + 1))
+    monkeypatch.setattr(control, "credentials", lambda sock: (1, os.geteuid() + 1))
     line = Line()
     assert line.transport.disconnecting
     assert line.transport.value() == b""

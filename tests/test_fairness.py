@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import pytest
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 
 from authbridge import model
 from authbridge.authenticator import Authenticator, Domain, NamedChecker
+from authbridge.checkers import AT_ONCE, MOST_WAITING, CheckerSettings
 from authbridge.log import LoginLog, LogSettings
 from authbridge.model import Reason, Verdict
 from authbridge.secret import Secret
 from authbridge.turns import Turns
+from tests.checkers.corp import Corp
+from tests.checkers.corp import read as corp_settings
 
 
 class OneByOne:
@@ -28,7 +34,21 @@ class OneByOne:
 
     def answer_next(self):
         _, answer = self.asked.pop(0)
-        answer.callback(model.PASSWORD_MATCHES)
+        if not answer.called:  # by the test, or cancelled
+            answer.callback(model.PASSWORD_MATCHES)
+
+
+@pytest.fixture
+def make():
+    made = []
+
+    def house(**given):
+        made.append(House(**given))
+        return made[-1]
+
+    yield house
+    for one in made:
+        one.finish()
 
 
 class House:
@@ -44,6 +64,11 @@ class House:
             "boot",
         )
 
+    def finish(self):
+        """Answer all who are waiting."""
+        while self.checker.asked:
+            self.checker.answer_next()
+
     def login(self, front_end, user, deadline=8.0):
         outcomes = []
         self.authenticator.check_password(
@@ -52,8 +77,8 @@ class House:
         return outcomes
 
 
-def test_who_comes_by_another_front_end_is_asked_about_next_but_one():
-    house = House()
+def test_who_comes_by_another_front_end_is_asked_about_next_but_one(make):
+    house = make()
     for number in range(50):
         house.login("http", f"h{number}")
     e = house.login("extauth", "e")
@@ -66,8 +91,8 @@ def test_who_comes_by_another_front_end_is_asked_about_next_but_one():
     assert e == [model.PASSWORD_MATCHES]
 
 
-def test_a_full_line_is_overloaded_for_its_front_end_alone():
-    house = House(at_once=1, most_waiting=1)
+def test_a_full_line_is_overloaded_for_its_front_end_alone(make):
+    house = make(at_once=1, most_waiting=1)
     for user in ("h0", "h1"):
         house.login("http", user)
     (outcome,) = house.login("http", "h2")
@@ -76,8 +101,8 @@ def test_a_full_line_is_overloaded_for_its_front_end_alone():
     assert house.login("extauth", "e") == []
 
 
-def test_a_login_whose_time_is_over_has_given_up_its_place():
-    house = House(at_once=1)
+def test_a_login_whose_time_is_over_has_given_up_its_place(make):
+    house = make(at_once=1)
     house.login("http", "h0", deadline=20.0)
     short = house.login("http", "h1", deadline=1.0)
     last = house.login("http", "h2", deadline=20.0)
@@ -89,8 +114,8 @@ def test_a_login_whose_time_is_over_has_given_up_its_place():
     assert last == [model.PASSWORD_MATCHES]
 
 
-def test_a_login_whose_time_is_over_while_it_asks_makes_room():
-    house = House(at_once=1)
+def test_a_login_whose_time_is_over_while_it_asks_makes_room(make):
+    house = make(at_once=1)
     house.login("http", "h0", deadline=1.0)
     later = house.login("http", "h1")
     house.clock.advance(1)
@@ -99,11 +124,21 @@ def test_a_login_whose_time_is_over_while_it_asks_makes_room():
     assert later == [model.PASSWORD_MATCHES]
 
 
-def test_the_id_that_a_front_end_took_is_in_the_line():
-    house = House()
+def test_the_id_that_a_front_end_took_is_in_the_line(make):
+    house = make()
     number = house.authenticator.number()
     house.authenticator.turn_away("http", "-", Reason.REQUEST_MALFORMED, number)
     house.authenticator.turn_away("http", "-", Reason.REQUEST_MALFORMED)
     assert number == "boot-1"
     assert " login id=boot-1 " in house.lines[0]
     assert " login id=boot-2 " in house.lines[1]
+
+
+def test_a_kind_says_how_many_may_ask_it_at_once(tmp_path):
+    at_once = 4 * 16
+    corp, _ = corp_settings(tmp_path, **Corp(tmp_path).given)
+    assert (corp.at_once, corp.most_waiting) == (at_once, 20_000)
+    silent: Any = None
+    assert CheckerSettings(silent, silent).at_once == AT_ONCE
+    assert CheckerSettings(silent, silent).most_waiting == MOST_WAITING
+    assert CheckerSettings(silent, corp).at_once == at_once

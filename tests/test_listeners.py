@@ -8,9 +8,13 @@ import stat
 
 import pytest
 from twisted.internet.protocol import Factory
+from twisted.internet.testing import MemoryReactor
 
 from authbridge import listeners
 from authbridge.settings import Mistakes, Table
+from tests.system.pki import make_pki
+
+# Of Twisted's own use of pyOpenSSL.
 
 
 @pytest.mark.parametrize(
@@ -107,8 +111,109 @@ def test_the_lock_of_a_living_daemon_stays(folder):
     assert not lock.is_symlink()
 
 
+def test_the_lock_of_a_daemon_that_is_too_busy_to_answer_stays(folder):
+    path, lock = folder / "s", folder / "s.lock"
+    lock.symlink_to(str(os.getpid()))
+    with socket.socket(socket.AF_UNIX) as alive, socket.socket(socket.AF_UNIX) as waiting:
+        alive.bind(str(path))
+        alive.listen(0)
+        waiting.connect(str(path))
+        listeners.remove_stale_lock(path)
+    assert lock.is_symlink()
+    assert path.exists()
+
+
 def test_what_is_no_socket_is_not_removed(folder):
     """A connection to an ordinary file is refused too."""
     (folder / "s").write_text("something of somebody's")
     listeners.remove_stale_lock(folder / "s")
     assert (folder / "s").exists()
+
+
+# --- with TLS -------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def pki(tmp_path_factory):
+    """Certificate and key of auth.example.org; in a folder with a colon, which is to be escaped."""
+    return make_pki(tmp_path_factory.mktemp("a:b"), ["auth.example.org"])
+
+
+def files(pki, certificate=None):
+    names = f"privateKey={pki.key}", f"certKey={certificate or pki.certificate}"
+    return ":".join(name.replace(":", "\\:") for name in names)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "expected"),
+    [
+        ("ssl:9281", "", (9281, 50, "")),
+        ("ssl:9281:interface=127.0.0.1:backlog=1024", "", (9281, 1024, "127.0.0.1")),
+        ("ssl:port=9281", "", (9281, 50, "")),
+        ("ssl:9281", ":interface=\\:\\:1", (9281, 50, "::1")),
+    ],
+)
+def test_a_listener_with_tls_listens_as_its_string_says(pki, before, after, expected):
+    text = f"{before}:{files(pki)}{after}"
+    listener = listeners.parse(text)
+    assert (listener.kind, listener.text, listener.path) == ("ssl", text, None)
+    assert listener.local == (expected[2] != "")
+    reactor, factory = MemoryReactor(), Factory()
+    listener.listen(reactor, factory)
+    ((port, opened, tls, backlog, interface),) = reactor.sslServers
+    assert (port, backlog, interface) == expected
+    assert opened is factory
+    assert tls is listener.tls
+    assert tls.extraCertChain == []
+
+
+def test_a_listener_with_tls_shows_the_chain_in_its_file_or_in_another(pki):
+    whole = pki.certificate.with_name("fullchain.pem")
+    whole.write_bytes(pki.certificate.read_bytes() + pki.ca.read_bytes())
+    chain = f"extraCertChain={pki.ca}".replace(":", "\\:")
+    for text in (f"ssl:1:{files(pki, whole)}", f"ssl:1:{files(pki)}:{chain}"):
+        assert len(listeners.parse(text).tls.extraCertChain) == 1
+
+
+@pytest.mark.parametrize(
+    ("kind", "mistake"),
+    [
+        ("ssl", "is no endpoint such as"),
+        ("ssl:", "is no endpoint such as"),
+        ("ssl:x", "is no endpoint such as"),
+        ("ssl:1:2", "is no endpoint such as"),
+        ("ssl:1:port=2", "is no endpoint such as"),
+        ("ssl:99999", "a port is a number up to 65535"),
+        ("ssl:1:backlog=x", "is no endpoint such as"),
+        ("ssl:1:sslmethod=TLSv1_METHOD", "sslmethod is not known; there is backlog, certKey, "),
+        ("ssl:1:dhParameters=/x", "dhParameters is not known"),
+        ("ssl:1:interfacs=x", "interfacs is not known"),
+        ("ssl:1:privateKey=/nowhere", "/nowhere: No such file or directory"),
+        ("tcp:1", "is no endpoint such as"),
+    ],
+)
+def test_a_mistake_in_a_string_with_tls_is_said_with_its_key(pki, tmp_path, kind, mistake):
+    text = f"{kind}:{files(pki)}"
+    if "privateKey" in kind:
+        text = kind + text.partition(str(pki.key).replace(":", "\\:"))[2]
+    mistakes = Mistakes()
+    table = Table({"http": [text]}, "listen", mistakes, tmp_path)
+    assert listeners.read_listeners(table, "http") == ()
+    (line,) = mistakes
+    assert line.startswith(f'listen.http: "{text}": {mistake}')
+
+
+@pytest.mark.parametrize("text", ["ssl:443", "ssl:443:privateKey=/x", "ssl:443:certKey=/x"])
+def test_with_tls_key_and_certificate_must_be_named(text):
+    with pytest.raises(ValueError, match="privateKey and certKey are missing: files in PEM"):
+        listeners.parse(text)
+
+
+def test_a_file_that_holds_no_key_is_a_mistake_with_its_key(pki, tmp_path):
+    key = tmp_path / "key.pem"
+    key.touch(mode=0o600)
+    mistakes = Mistakes()
+    text = f"ssl:1:privateKey={key}:certKey={pki.certificate}"
+    table = Table({"http": [text.replace("a:b", "a\\:b")]}, "listen", mistakes, tmp_path)
+    assert listeners.read_listeners(table, "http") == ()
+    assert f"{key} holds no private key that can be read" in next(iter(mistakes))

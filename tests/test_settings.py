@@ -101,6 +101,21 @@ def test_a_number_that_is_not_given_is_its_default(table, mistakes):
     mistakes.check()
 
 
+@pytest.mark.parametrize("given", [1, 100])
+def test_a_number_may_be_left_out(table, mistakes, given):
+    read = table({"n": given})
+    assert read.optional_number("n", least=1, most=100) == given
+    assert read.optional_number("m", least=1, most=100) is None
+    read.close()
+    mistakes.check()
+
+
+@pytest.mark.parametrize("given", [0, 101, "7", True, 1.5])
+def test_what_is_no_number_is_a_mistake_also_where_it_may_be_left_out(table, mistakes, given):
+    table({"n": given}).optional_number("n", least=1, most=100)
+    assert list(mistakes) == ["a.b.n: should be a whole number between 1 and 100"]
+
+
 def test_a_setting_that_means_nothing_beside_others_is_one_mistake(table, mistakes):
     read = table({"base": "x"})
     for setting in ("base", "filter"):
@@ -182,6 +197,18 @@ def test_an_empty_secret_is_refused(table, mistakes, tmp_path, content):
     secret(tmp_path, content, 0o600)
     table({"secret_file": "secret"}).secret_file("secret_file")
     assert "is empty" in next(iter(mistakes))
+
+
+def test_a_secret_that_cannot_be_read_is_one_mistake(table, mistakes, tmp_path, monkeypatch):
+    """root may read everything."""
+    path = secret(tmp_path, b"wonderland", 0o600)
+
+    def refused(path):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(type(path), "read_bytes", refused)
+    table({"secret_file": "secret"}).secret_file("secret_file")
+    assert list(mistakes) == [f"a.b.secret_file: {path}: Permission denied"]
 
 
 def test_a_secret_that_is_not_there_is_one_mistake(table, mistakes, tmp_path):

@@ -92,6 +92,7 @@ def render(told: dict[str, Any]) -> str:
         if part is None:
             continue
         lines.append(f"{title}: {part['verdict']} — {part['words']} ({part['reason']})")
+        lines.append(f"  {'id':<15} {part['id']}")
         lines += [f"  {name:<15} {found}" for name, found in part["steps"]]
         lines += [f"  {'→ ' + name:<15} {answer}" for name, answer in part["answers"].items()]
     return "\n".join([told["jid"].encode("utf-8", "backslashreplace").decode(), *lines])

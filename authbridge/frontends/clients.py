@@ -2,21 +2,33 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from authbridge import preparation
 from authbridge.authenticator import ANY_DOMAIN
+from authbridge.rooms import UNIX
 from authbridge.secret import Secret
 from authbridge.settings import Table, did_you_mean
 from authbridge.wire import httpauth
 
-VERBS = httpauth.READS | httpauth.WRITES
-ANONYMOUS_VERBS = httpauth.READS
+VERBS = httpauth.READS | httpauth.WRITES | httpauth.DIALECTS
+ANONYMOUS_VERBS = httpauth.READS | httpauth.DIALECTS
+PEER_VERBS = httpauth.DIALECTS
+"""What may be asked by whoever has the right address: the answer is a yes or a no about a password
+that the caller has, and some callers can send nothing else."""
+
+LONGEST_DEADLINE = 600.0
+"""Seconds; Prosody waits for minutes."""
 
 NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
 """A client's name: it is the user of Basic credentials, and must not need quoting anywhere."""
+
+_IPV4_WITHIN = ipaddress.IPv6Network("::ffff:0:0/96")
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,20 +40,37 @@ class Client:
     may: frozenset[str]
     domains: frozenset[str]
     """Prepared names, or "*"."""
+    peers: tuple[Network, ...] = ()
+    unix: bool = False
+    """Whoever comes by a Unix socket is one of `peers`."""
+    deadline: float | None = None
+    """Seconds; None: that of [http]."""
 
     @classmethod
-    def read(cls, name: str, table: Table) -> Client:
-        """Read the table, and close it."""
+    def read(cls, name: str, table: Table, deadline: float) -> Client:
+        """Read the table, and close it. `deadline`: that of [http]."""
         if not NAME.fullmatch(name):
             table.mistakes.add(table.key, "a client's name is letters, digits, dot, _ and -")
-        secret = table.secret_file("secret_file")
         may = table.texts("may")
         for verb in may:
             if verb not in VERBS:
                 table.wrong("may", f'"{verb}" is not known{did_you_mean(verb, VERBS)}')
-        domains = table.texts("domains")
+        secret: Secret | None = None
+        peers: list[Network] = []
+        unix = False
+        if "peers" in table:
+            table.misplaced("secret_file", "stands beside peers, which take its place")
+            for verb in sorted(VERBS.intersection(may) - PEER_VERBS):
+                table.wrong("peers", f'"{verb}" needs a secret_file; peers are for basic and json')
+            peers, unix = read_peers(table)
+        else:
+            secret = table.secret_file("secret_file")
+            if "basic" in may:
+                table.wrong("may", '"basic" cannot carry a secret: give peers, the addresses of it')
+        seconds = table.duration("deadline", deadline, least=0.1, most=LONGEST_DEADLINE)
+        domains = read_domains(table.texts("domains"), "domains", table)
         table.close()
-        return cls(name, secret, frozenset(may), read_domains(domains, "domains", table))
+        return cls(name, secret, frozenset(may), domains, tuple(peers), unix, seconds)
 
     def may_ask(self, verb: str, domain: bytes) -> bool:
         """Whether this client may ask this about this domain."""
@@ -53,6 +82,15 @@ class Client:
             return preparation.domain(domain) in self.domains
         except preparation.Unprepared:
             return False
+
+    def is_at(self, address: str) -> bool:
+        """Whether a caller from there is this client: an IP address, or `UNIX`."""
+        if address == UNIX:
+            return self.unix
+        if not self.peers:
+            return False
+        found = ipaddress.ip_address(address)
+        return any(found in network for network in self.peers)
 
 
 ANONYMOUS = Client("-", None, ANONYMOUS_VERBS, frozenset({ANY_DOMAIN}))
@@ -66,6 +104,28 @@ def find(clients: Mapping[str, Client], name: bytes, secret: bytes) -> Client | 
     client = clients.get(name.decode("latin-1"))
     expected = _NOBODY if client is None or client.secret is None else client.secret
     return client if expected.matches(secret) and expected is not _NOBODY else None
+
+
+def read_peers(table: Table) -> tuple[list[Network], bool]:
+    """Addresses and networks, and whether "unix" is among them; wrong ones are mistakes."""
+    networks = []
+    texts = table.texts("peers")
+    if table.data["peers"] == []:
+        table.wrong("peers", "names nobody, so that nobody could call")
+    for text in texts:
+        if text == UNIX:
+            continue
+        try:
+            network = ipaddress.ip_network(text)
+        except ValueError:
+            network = None
+        # Nobody would be found at an address with a zone, or of IPv4 within IPv6: a caller's has
+        # neither.
+        if network is None or "%" in text or network.network_address in _IPV4_WITHIN:
+            table.wrong("peers", f'"{text}" is no address, network such as 10.0.0.0/24, or "unix"')
+        else:
+            networks.append(network)
+    return networks, UNIX in texts
 
 
 def read_domains(names: tuple[str, ...], setting: str, table: Table) -> frozenset[str]:

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import pwd
-import socket
-import struct
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 from twisted.internet.error import ConnectionDone, ConnectionLost
-from twisted.internet.interfaces import IAddress
+from twisted.internet.interfaces import IAddress, IReactorTime
 from twisted.internet.main import CONNECTION_DONE, CONNECTION_LOST
 from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.internet.tcp import Connection
@@ -21,6 +20,7 @@ from twisted.python.failure import Failure
 from authbridge.authenticator import Authenticator
 from authbridge.direct import Writer
 from authbridge.model import Outcome, Reason, Verdict
+from authbridge.rooms import Room, credentials
 from authbridge.secret import Secret
 from authbridge.settings import Table, did_you_mean
 from authbridge.wire import extauth
@@ -34,6 +34,10 @@ LONGEST_DEADLINE = 25.0
 """Seconds; ejabberd gives up after 30, the time in its own queue included."""
 MOST_UNANSWERED = 256
 """Questions of one connector; it has 64 itself, and more are not read until some are answered."""
+MOST_IN_A_TURN = 64
+"""Questions of one connector that are taken in one turn of the reactor."""
+QUIET = 60.0
+"""Seconds in which a stranger is told of once."""
 
 READ_SIZE = 65536
 """Octets that are read at once."""
@@ -163,30 +167,52 @@ def answer_of(outcome: Outcome, outage: bytes, refused: bytes = FALSE) -> bytes:
 class ConnectorLine(Protocol):
     """The connection of one connector (`connector`, and `wire.extauth` for what is said on it)."""
 
-    def __init__(self, front_end: ExtauthFrontEnd, settings: ExtauthSettings) -> None:
+    def __init__(
+        self,
+        front_end: ExtauthFrontEnd,
+        settings: ExtauthSettings,
+        clock: IReactorTime,
+        room: Room,
+        strangers: Strangers,
+    ) -> None:
         self._front_end = front_end
         self._settings = settings
+        self._clock = clock
+        self._room = room
+        self._strangers = strangers
         self._questions = FrameReader(head=4)
+        self._later: deque[bytes] = deque()  # questions for the next turns of the reactor
         self._unanswered = 0
         self._batch: list[bytes] | None = None
         self._connected = False
+        self._paused = False
 
     def connectionMade(self) -> None:
-        """Serve the user that the kernel names, if it is one of ours."""
+        """Serve the user that the kernel names, if it is one of ours and there is room."""
         transport: Any = self.transport
         self._writer = Writer(transport)
         if isinstance(transport, Connection):
             # In place of the Unix transport's own, which looks for descriptors passed along with
             # the octets (recvmsg), and costs a login a tenth more.
             transport.doRead = self._read  # type: ignore[method-assign]
-        pid, uid = peer(transport.socket)
-        self._connected = uid in self._settings.uids
-        self._write(self._settings.hello(admitted=self._connected).encode())
-        if self._connected:
+        pid, uid = credentials(transport.socket)
+        admitted = uid in self._settings.uids
+        if admitted and not self._room.enter(self, f"uid {uid}"):
+            return self.make_way()
+        self._connected = admitted
+        self._write(self._settings.hello(admitted=admitted).encode())
+        if admitted:
             log.info("connector {pid} of uid {uid} is here", pid=pid, uid=uid)
         else:
-            log.warn("uid {uid} (pid {pid}) is not among [extauth].users", uid=uid, pid=pid)
+            self._strangers.tell(uid, pid)
             transport.loseConnection()
+
+    def overdue(self) -> None:
+        """Nothing is expected of a connector: it may be idle for days."""
+
+    def make_way(self) -> None:
+        """There is no room."""
+        self._transport.abortConnection()
 
     def _read(self) -> ConnectionDone | ConnectionLost | None:
         try:
@@ -201,25 +227,45 @@ class ConnectorLine(Protocol):
         return None
 
     def dataReceived(self, data: bytes) -> None:
-        """Questions. What is answered at once is written in one piece."""
+        """Questions. Too many in one piece are taken in several turns, so that nobody else waits
+        for all of them."""
         if not self._connected:
             return
+        questions = self._questions.feed(data)
+        if len(questions) <= MOST_IN_A_TURN and not self._later:
+            return self._ask(questions)
+        if not self._later:
+            self._clock.callLater(0, self._take)
+        self._later += questions
+        self._pace()
+
+    def _take(self) -> None:
+        if not self._connected:
+            return
+        count = min(MOST_IN_A_TURN, len(self._later), MOST_UNANSWERED - self._unanswered)
+        self._ask([self._later.popleft() for _ in range(count)])
+        if self._later and self._unanswered < MOST_UNANSWERED:
+            self._clock.callLater(0, self._take)
+
+    def _ask(self, questions: list[bytes]) -> None:
+        """What is answered at once is written in one piece."""
         batch: list[bytes] = []
         self._batch = batch
         try:
-            for question in self._questions.feed(data):
+            for question in questions:
                 self._unanswered += 1
                 self._front_end.ask(question[4:], partial(self._answered, question[:4]))
         finally:
             self._batch = None
         if batch:
             self._write(b"".join(batch))
-        if self._unanswered >= MOST_UNANSWERED:
-            self._transport.pauseProducing()
+        self._pace()
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """What is under way is finished by its deadline; its answers have nowhere to go."""
         self._connected = False
+        self._later.clear()
+        self._room.leave(self)
 
     def _answered(self, number: bytes, answer: bytes) -> None:
         self._unanswered -= 1
@@ -228,8 +274,20 @@ class ConnectorLine(Protocol):
             self._batch.append(octets)
         elif self._connected:
             self._write(octets)
-            if self._unanswered == MOST_UNANSWERED - 1:
-                self._transport.resumeProducing()
+            if self._later and self._unanswered == MOST_UNANSWERED - 1:
+                self._clock.callLater(0, self._take)
+            self._pace()
+
+    def _pace(self) -> None:
+        """Read on while there is not too much to answer."""
+        too_much = bool(self._later) or self._unanswered >= MOST_UNANSWERED
+        if too_much is self._paused:
+            return
+        self._paused = too_much
+        if too_much:
+            self._transport.pauseProducing()
+        else:
+            self._transport.resumeProducing()
 
     @property
     def _transport(self) -> Any:
@@ -239,11 +297,19 @@ class ConnectorLine(Protocol):
         self._writer.write(octets)
 
 
-def peer(sock: socket.socket) -> tuple[int, int]:
-    """pid and uid of the process at the other end of a Unix socket (unix(7), SO_PEERCRED)."""
-    octets = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
-    pid, uid, _ = struct.unpack("3i", octets)
-    return pid, uid
+class Strangers:
+    """Tells the log who has come that may not, each user once in a while: anybody may come."""
+
+    def __init__(self, clock: IReactorTime) -> None:
+        self._clock = clock
+        self._told: dict[int, float] = {}
+
+    def tell(self, uid: int, pid: int) -> None:
+        """Somebody of this user has come."""
+        now = self._clock.seconds()
+        if now - self._told.get(uid, -QUIET) >= QUIET:
+            self._told[uid] = now
+            log.warn("uid {uid} (pid {pid}) is not among [extauth].users", uid=uid, pid=pid)
 
 
 class ConnectorFactory(Factory):
@@ -251,8 +317,14 @@ class ConnectorFactory(Factory):
 
     noisy = False
 
-    def __init__(self, front_end: ExtauthFrontEnd, settings: ExtauthSettings) -> None:
-        self._made = (front_end, settings)
+    def __init__(
+        self,
+        front_end: ExtauthFrontEnd,
+        settings: ExtauthSettings,
+        clock: IReactorTime,
+        room: Room,
+    ) -> None:
+        self._made = (front_end, settings, clock, room, Strangers(clock))
 
     def buildProtocol(self, addr: IAddress | None) -> ConnectorLine:
         """The connection of one connector."""

@@ -2,24 +2,40 @@
 
 from __future__ import annotations
 
-import ipaddress
-import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 from authbridge.authenticator import Authenticator
 from authbridge.frontends import clients
-from authbridge.frontends.clients import Client
-from authbridge.frontends.http_server import CANNOT_TELL, Call
-from authbridge.model import Outcome, Reason, Verdict
+from authbridge.frontends import http_answers as answers
+from authbridge.frontends.clients import ANONYMOUS, LONGEST_DEADLINE, Client
+from authbridge.frontends.http_server import Call, bad
+from authbridge.model import Outcome, Reason
+from authbridge.rooms import UNIX
 from authbridge.secret import Secret
 from authbridge.settings import Table
 from authbridge.wire import httpauth
-from authbridge.wire.http import Answer
+from authbridge.wire.http import Answer, BadRequest, host_name, is_loopback, plain_name
 
-LONGEST_DEADLINE = 600.0
-"""Seconds; Prosody waits for minutes."""
+MOST_CONNECTIONS = 1_000_000
+HOSTS_REMEMBERED = 100
+
+METHODS = {
+    **dict.fromkeys(httpauth.READS, (b"GET", b"POST")),
+    **dict.fromkeys(httpauth.WRITES, (b"POST",)),
+    "basic": (b"GET", b"HEAD"),
+    "json": (b"POST",),
+    **dict.fromkeys(httpauth.UNSUPPORTED, (b"GET", b"POST")),
+}
+ANSWERS: dict[str, Callable[[Outcome], Answer]] = {
+    **dict.fromkeys(httpauth.READS, answers.answer_of),
+    "set_password": partial(answers.answer_of_change, done=answers.YES),
+    "register": partial(answers.answer_of_change, done=answers.CREATED),
+    "basic": answers.answer_of_basic,
+    "json": answers.answer_of_json,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +45,12 @@ class HttpSettings:
     anonymous: bool
     deadline: float
     """Seconds."""
+    hosts: tuple[str, ...] = ()
+    """Names, in lower case, by which callers may address us beside those that are always ours."""
+    connections: int | None = None
+    """Of each listener; None: what the descriptors allow."""
+    peer_connections: int | None = None
+    """Of each of its peers; None: three quarters of that."""
 
     @classmethod
     def read(cls, table: Table, deadline: float) -> HttpSettings:
@@ -36,41 +58,30 @@ class HttpSettings:
         settings = cls(
             anonymous=table.boolean("anonymous", False),
             deadline=table.duration("deadline", deadline, least=0.1, most=LONGEST_DEADLINE),
+            hosts=tuple(map(plain_name, table.texts("hosts", ()))),
+            connections=table.optional_number("connections", least=1, most=MOST_CONNECTIONS),
+            peer_connections=table.optional_number(
+                "peer_connections", least=1, most=MOST_CONNECTIONS
+            ),
         )
+        for host in settings.hosts:
+            try:
+                good = host_name((f"[{host}]" if host.count(":") > 1 else host).encode()) == host
+            except BadRequest:
+                good = False
+            if not good:
+                table.wrong("hosts", f'"{host}" is no name or address, without a port, of a host')
         table.close()
         return settings
 
 
-YES = Answer(200, httpauth.TRUE)
-NO = Answer(200, httpauth.FALSE)
-CREATED = Answer(201, httpauth.TRUE)
-TAKEN = Answer(409, b"there is such a user already")
-WHO = Answer(401, b"credentials?", ((b"WWW-Authenticate", b'Basic realm="authbridge"'),))
-FORBIDDEN = Answer(403, b"this client may not ask that: see its `may` and `domains`")
-ELSEWHERE = Answer(421, b"without credentials, by the name localhost or a loopback address alone")
-NOT_HERE = Answer(404, b"no such path")
-NOT_DONE = Answer(501, b"nobody here can do that")
+class TurnedAway(Exception):
+    """A call that does not come to a question."""
 
-
-def answer_of(outcome: Outcome) -> Answer:
-    """What a caller is told of an outcome."""
-    if outcome.verdict is Verdict.ACCEPTED:
-        return YES
-    return CANNOT_TELL if outcome.verdict is Verdict.UNAVAILABLE else NO
-
-
-def answer_of_change(outcome: Outcome, done: Answer) -> Answer:
-    """What a caller is told of a change. Never a 2xx for one that was not made: the callers look
-    at the status alone."""
-    if outcome.verdict is Verdict.ACCEPTED:
-        return done
-    if outcome.verdict is Verdict.UNAVAILABLE:
-        return CANNOT_TELL
-    if outcome.reason is Reason.NOT_SUPPORTED:
-        return NOT_DONE
-    if outcome.reason is Reason.USER_EXISTS:
-        return TAKEN
-    return Answer(403, f"{outcome.reason.value}: {outcome.reason.words}".encode())
+    def __init__(self, reason: Reason, answer: Answer) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.answer = answer
 
 
 class HttpFrontEnd:
@@ -79,107 +90,166 @@ class HttpFrontEnd:
     NAME = "http"
 
     def __init__(
-        self, authenticator: Authenticator, settings: HttpSettings, callers: Mapping[str, Client]
+        self,
+        authenticator: Authenticator,
+        settings: HttpSettings,
+        callers: Mapping[str, Client],
+        machine: str,
     ) -> None:
+        """`machine` is the name of this machine."""
         self._authenticator = authenticator
-        self._settings = settings
-        self._callers = callers
+        self._clients = callers
+        self._anonymous = (ANONYMOUS,) if settings.anonymous else ()
+        self._deadline = settings.deadline
+        self._names = frozenset({plain_name(machine), *settings.hosts})
+        self._hosts: set[bytes] = set()
+        """Host headers that were found to be ours."""
+
+    def number(self) -> str:
+        """An id for the next call."""
+        return self._authenticator.number()
+
+    def refused(self, reason: Reason, number: str) -> None:
+        """Write the line of a call that was refused before it was complete."""
+        self._authenticator.turn_away(self.NAME, "-", reason, number)
 
     def serve(self, call: Call) -> None:
         """Answer one call, now or when the authenticator has."""
-        path, _, query = call.uri.partition(b"?")
-        prefix, _, last = path.rpartition(b"/")
-        verb = last.decode("latin-1")
-        if prefix != b"/auth" or verb not in httpauth.VERBS:
-            return self.turn_away(call, "-", Reason.REQUEST_MALFORMED, NOT_HERE)
-        client = self._caller(call)
-        if client is None:
-            return self.turn_away(call, verb, Reason.CALLER_UNKNOWN, WHO)
-        if client is clients.ANONYMOUS and not is_ours(call):
-            return self.turn_away(call, verb, Reason.CALLER_NOT_ALLOWED, ELSEWHERE)
-        if verb in httpauth.UNSUPPORTED:
-            return self.turn_away(call, verb, Reason.NOT_SUPPORTED, NOT_DONE)
+        operation = "-"
         try:
-            parameters = self._parameters(call, verb, query)
-        except httpauth.BadRequest as error:
-            bad = Answer(400, str(error).encode())
-            return self.turn_away(call, verb, Reason.REQUEST_MALFORMED, bad)
-        if parameters is None:
-            methods = b"GET, POST" if verb in httpauth.READS else b"POST"
-            wrong = Answer(405, b"not with this method", ((b"Allow", methods),))
-            return self.turn_away(call, verb, Reason.REQUEST_MALFORMED, wrong)
-        if not client.may_ask(verb, parameters.server):
-            return self.turn_away(call, verb, Reason.CALLER_NOT_ALLOWED, FORBIDDEN)
-        self._ask(call, verb, parameters)
-
-    def turn_away(self, call: Call, operation: str, reason: Reason, answer: Answer) -> None:
-        """Refuse what does not come to a question, with its line in the log."""
-        self._authenticator.turn_away(self.NAME, operation, reason)
-        call.answer(answer)
-
-    def too_much(self) -> None:
-        """Write the line of a call that was refused before it was complete."""
-        self._authenticator.turn_away(self.NAME, "-", Reason.REQUEST_MALFORMED)
-
-    def _caller(self, call: Call) -> Client | None:
-        headers = call.requestHeaders.getRawHeaders(b"Authorization", ())
-        if not headers:
-            return clients.ANONYMOUS if self._settings.anonymous else None
-        try:
-            if len(headers) > 1:
-                return None
-            return clients.find(self._callers, *httpauth.parse_basic(headers[0]))
-        except httpauth.BadRequest:
-            return None
-
-    def _parameters(self, call: Call, verb: str, query: bytes) -> httpauth.Parameters | None:
-        """What the call names; None where it has the wrong method. Raises BadRequest."""
-        if len(call.requestHeaders.getRawHeaders(b"Host", ())) > 1:
-            raise httpauth.BadRequest("there are several Host headers")
-        if call.method == b"POST":
-            if query:
-                raise httpauth.BadRequest("a POST has its parameters in its body")
-            query = call.body
-        elif call.method != b"GET" or verb in httpauth.WRITES:
-            return None
-        parameters = httpauth.parse(query, password=verb in httpauth.WITH_PASSWORD)
-        if verb in httpauth.WRITES:
-            httpauth.refuse_derived(parameters)
-        return parameters
-
-    def _ask(self, call: Call, verb: str, parameters: httpauth.Parameters) -> None:
-        user, server = parameters.user, parameters.server
-        deadline = self._settings.deadline
-        if verb == "remove_user":
-            self._authenticator.refuse(self.NAME, verb, user, server, Reason.NOT_SUPPORTED)
-            return call.answer(NOT_DONE)
-        judged: Callable[[Outcome], Answer] = answer_of
-        password = Secret(parameters.password or b"")
-        if verb == "user_exists":
-            outcome = self._authenticator.user_exists(self.NAME, user, server, deadline)
-        elif verb == "check_password":
-            outcome = self._authenticator.check_password(
-                self.NAME, user, server, password, deadline
-            )
-        elif verb == "set_password":
-            outcome = self._authenticator.set_password(self.NAME, user, server, password, deadline)
-            judged = partial(answer_of_change, done=YES)
+            self._check_host(call)
+            verb, query = route(call.uri)
+            operation = verb
+            callers = self._callers(call, verb)
+            asked = read(call, verb, query)
+            client = who_may(callers, verb, asked.server)
+        except TurnedAway as no:
+            reason, answer = no.reason, no.answer
+        except BadRequest as error:
+            reason, answer = Reason.REQUEST_MALFORMED, bad(error)
         else:
-            outcome = self._authenticator.register(self.NAME, user, server, password, deadline)
-            judged = partial(answer_of_change, done=CREATED)
-        outcome.addCallback(lambda outcome: call.answer(judged(outcome)))
+            return self._ask(call, verb, asked, client.deadline or self._deadline)
+        self._authenticator.turn_away(self.NAME, operation, reason, call.number)
+        # Who was turned away is not who we think it is, or does not speak as we do: its connection
+        # ends. A browser without credentials only has to be told to ask for them.
+        call.answer(answer, last=reason is not Reason.CREDENTIALS_MISSING)
+
+    def _check_host(self, call: Call) -> None:
+        """Turn away what is not addressed to us, by a name or an address of ours. Raises BadRequest
+        too.
+
+        A page in a browser can have its own name resolve to our address, and then call us (DNS
+        rebinding); the Host header still has the page's name. Nobody gets to a Unix socket so.
+        """
+        hosts = call.requestHeaders.getRawHeaders(b"Host", ())
+        if not hosts or hosts[0] in self._hosts:
+            return
+        name = host_name(hosts[0])
+        if call.channel.address == UNIX:
+            return
+        if name in self._names or is_loopback(name):
+            if len(self._hosts) < HOSTS_REMEMBERED:
+                self._hosts.add(hosts[0])
+        elif name != call.channel.own_address():
+            raise TurnedAway(Reason.HOST_FOREIGN, answers.ELSEWHERE)
+
+    def _callers(self, call: Call, verb: str) -> Sequence[Client]:
+        """Who the caller may be: the client that its credentials name, or those at its address."""
+        headers = authorization(call)
+        if headers and verb != "basic":  # there they are the user's
+            try:
+                client = clients.find(self._clients, *httpauth.parse_basic(headers))
+            except BadRequest:
+                client = None
+            if client is not None:
+                return (client,)
+        else:
+            address = call.channel.address
+            at_address = [
+                client
+                for client in self._clients.values()
+                if verb in client.may and client.is_at(address)
+            ]
+            if at_address or self._anonymous:
+                return at_address or self._anonymous
+        if verb == "basic":
+            raise TurnedAway(Reason.CALLER_NOT_A_PEER, answers.NOT_HERE)
+        raise TurnedAway(Reason.CALLER_UNKNOWN, answers.WHO)
+
+    def _ask(self, call: Call, verb: str, asked: httpauth.Parameters, deadline: float) -> None:
+        user, server, number = asked.user, asked.server, call.number
+        if verb == "remove_user":
+            reason = Reason.NOT_SUPPORTED
+            self._authenticator.refuse(self.NAME, verb, user, server, reason, number)
+            return call.answer(answers.NOT_DONE)
+        judged = ANSWERS[verb]
+        if verb == "user_exists":
+            outcome = self._authenticator.user_exists(
+                self.NAME, user, server, deadline, None, number
+            )
+        else:
+            about: Any = self._authenticator.check_password
+            if verb == "set_password":
+                about = self._authenticator.set_password
+            elif verb == "register":
+                about = self._authenticator.register
+            password = Secret(asked.password or b"")
+            outcome = about(self.NAME, user, server, password, deadline, None, number)
+        outcome.addCallback(deliver, call, judged)
         outcome.addErrback(call.fail)
 
 
-def is_ours(call: Call) -> bool:
-    """Whether the call is addressed to this machine by a name of its own.
+def deliver(outcome: Outcome, call: Call, judged: Callable[[Outcome], Answer]) -> None:
+    """Tell the caller."""
+    call.answer(judged(outcome))
 
-    A page in a browser on this machine can have its name resolve to 127.0.0.1 and then call us
-    (DNS rebinding); the Host header still has the page's name.
-    """
-    host = b"".join(call.requestHeaders.getRawHeaders(b"Host", (b"localhost",))).decode("latin-1")
-    name = host.rpartition(":")[0] if re.search(r":\d+$", host) else host
-    try:
-        return ipaddress.ip_address(name.strip("[]")).is_loopback
-    except ValueError:
-        return name.lower() == "localhost"
+
+def route(uri: bytes) -> tuple[str, bytes]:
+    """The verb of a call, and its query."""
+    path, _, query = uri.partition(b"?")
+    prefix, _, last = path.rpartition(b"/")
+    verb = last.decode("latin-1")
+    if prefix != b"/auth" or verb not in httpauth.VERBS:
+        raise TurnedAway(Reason.REQUEST_MALFORMED, answers.NOT_HERE)
+    return verb, query
+
+
+def read(call: Call, verb: str, query: bytes) -> httpauth.Parameters:
+    """What a call asks about. Raises BadRequest."""
+    if call.method not in METHODS[verb]:
+        wrong = answers.wrong_method(b", ".join(METHODS[verb]))
+        raise TurnedAway(Reason.REQUEST_MALFORMED, wrong)
+    if verb in httpauth.UNSUPPORTED:
+        raise TurnedAway(Reason.NOT_SUPPORTED, answers.NOT_DONE)
+    if verb == "basic":
+        server = httpauth.parse_server(query)
+        try:
+            user, password = httpauth.parse_basic(authorization(call))
+        except BadRequest:
+            raise TurnedAway(Reason.CREDENTIALS_MISSING, answers.WHO_IS_IT) from None
+        return httpauth.Parameters(user, server, password)
+    if verb == "json":
+        server = httpauth.parse_server(query)
+        user, password = httpauth.parse_json(call.body)
+        return httpauth.Parameters(user, server, password)
+    if call.method == b"POST":
+        if query:
+            raise BadRequest("a POST has its parameters in its body")
+        query = call.body
+    parameters = httpauth.parse(query, password=verb in httpauth.WITH_PASSWORD)
+    if verb in httpauth.WRITES:
+        httpauth.refuse_derived(parameters)
+    return parameters
+
+
+def who_may(callers: Sequence[Client], verb: str, domain: bytes) -> Client:
+    """The first of them that may ask this about the domain."""
+    for client in callers:
+        if client.may_ask(verb, domain):
+            return client
+    raise TurnedAway(Reason.CALLER_NOT_ALLOWED, answers.FORBIDDEN)
+
+
+def authorization(call: Call) -> Sequence[bytes]:
+    """The values of the Authorization header."""
+    return call.requestHeaders.getRawHeaders(b"Authorization", ())

@@ -1,4 +1,6 @@
-"""The HTTP contract of Prosody's mod_auth_http, MongooseIM and ejabberd-contrib: its codec.
+"""What is asked over HTTP: the codec of each dialect.
+
+Prosody's mod_auth_http, MongooseIM and ejabberd-contrib:
 
     GET  {base}/check_password?user=romeo&server=example.org&pass=pass%3aw%c3%b6rd
     POST {base}/set_password    with the same parameters as a form
@@ -8,14 +10,29 @@ space. A repeated or unknown parameter is refused: readers that take the first a
 take the last value would see two different logins. The callers accept a login on the status 200
 and a body of exactly "true", a registration on 201, another change on 200, 201 or 204 whatever the
 body (Prosody mod_auth_http.lua; MongooseIM ejabberd_auth_http.erl).
+
+mod_auth_http_async, nginx and Traefik:
+
+    GET  {base}/basic?server=example.org    with the user's name and password in Authorization
+
+They accept on any 2xx, whatever the body. mod_auth_custom_http:
+
+    POST {base}/json?server=example.org     {"username": "romeo", "password": "pass:wörd"}
+
+It accepts on a body of exactly "true", whatever the status.
 """
 
 from __future__ import annotations
 
 import base64
 import binascii
+import json
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any, NoReturn
+
+from authbridge.wire.http import BadRequest
 
 TRUE = b"true"
 FALSE = b"false"
@@ -25,15 +42,12 @@ _PARAMETERS = frozenset({b"user", b"server", b"pass"})
 WITH_PASSWORD = frozenset({"check_password", "register", "set_password"})
 READS = frozenset({"check_password", "user_exists"})
 WRITES = frozenset({"register", "set_password", "remove_user"})
-UNSUPPORTED = frozenset({"get_password", "get_certs"})
-"""Verbs of the family that cannot be served: there is no password here to be read."""
-VERBS = READS | WRITES | UNSUPPORTED
+UNSUPPORTED = frozenset({"get_password", "get_certs", "remove_user_validate"})
+"""Verbs of the family that nobody here can serve: there is no password to be read."""
+DIALECTS = frozenset({"basic", "json"})
+VERBS = READS | WRITES | UNSUPPORTED | DIALECTS
 
 _ESCAPE = re.compile(rb"%([0-9A-Fa-f]{2})")
-
-
-class BadRequest(ValueError):
-    """The request breaks the contract. The text says how, and repeats nothing of it."""
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -51,22 +65,64 @@ def parse(form: bytes, *, password: bool) -> Parameters:
     `password`: whether the call needs one; a call that does not may carry one, which counts for
     nothing.
     """
-    found: dict[bytes, bytes] = {}
-    for pair in form.split(b"&"):
-        name, equals, value = pair.partition(b"=")
-        name = decode(name)
-        if name not in _PARAMETERS:
-            raise BadRequest("a parameter is none of user, server, pass")
-        if name in found:
-            raise BadRequest("a parameter is given twice")
-        if not equals:
-            raise BadRequest("a parameter has no value")
-        found[name] = decode(value)
+    found = _read(form, _PARAMETERS)
     if not found.get(b"user") or not found.get(b"server"):
         raise BadRequest("user or server is missing")
     if password and b"pass" not in found:
         raise BadRequest("pass is missing")
     return Parameters(found[b"user"], found[b"server"], found.get(b"pass"))
+
+
+def parse_server(query: bytes) -> bytes:
+    """The domain in the query of `basic` and `json`, which have nothing else there. Raises
+    BadRequest."""
+    found = _read(query, frozenset({b"server"}))
+    if not found[b"server"]:
+        raise BadRequest("server is missing")
+    return found[b"server"]
+
+
+def _read(form: bytes, known: frozenset[bytes]) -> dict[bytes, bytes]:
+    found: dict[bytes, bytes] = {}
+    for pair in form.split(b"&"):
+        name, equals, value = pair.partition(b"=")
+        name = decode(name)
+        if name not in known:
+            names = ", ".join(sorted(name.decode() for name in known))
+            raise BadRequest(f"a parameter is none of {names}")
+        if name in found:
+            raise BadRequest("a parameter is given twice")
+        if not equals:
+            raise BadRequest("a parameter has no value")
+        found[name] = decode(value)
+    return found
+
+
+def parse_json(body: bytes) -> tuple[bytes, bytes]:
+    """User and password of a call of mod_auth_custom_http. Raises BadRequest."""
+    try:
+        found = json.loads(body.decode(), object_pairs_hook=_members, parse_constant=_no_constant)
+        user, password = found.pop("username"), found.pop("password")
+        if found:
+            raise BadRequest("a member is none of username, password")
+        return user.encode(), password.encode()
+    # What is no object, has a member missing, a number for a name, or half a surrogate pair.
+    except (ValueError, AttributeError, KeyError, TypeError, RecursionError) as error:
+        if isinstance(error, BadRequest):
+            raise
+        text = 'the body is not {"username": "…", "password": "…"} in UTF-8'
+        raise BadRequest(text) from None
+
+
+def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    members = dict(pairs)
+    if len(members) < len(pairs):
+        raise BadRequest("a member is given twice")
+    return members
+
+
+def _no_constant(_name: str) -> NoReturn:
+    raise BadRequest("NaN and Infinity are no JSON")
 
 
 def refuse_derived(parameters: Parameters) -> None:
@@ -87,8 +143,11 @@ def decode(text: bytes) -> bytes:
     return decoded
 
 
-def parse_basic(header: bytes) -> tuple[bytes, bytes]:
-    """User and password of an Authorization header (RFC 7617). Raises BadRequest."""
+def parse_basic(headers: Sequence[bytes]) -> tuple[bytes, bytes]:
+    """User and password of the one Authorization header (RFC 7617). Raises BadRequest."""
+    if len(headers) != 1:
+        raise BadRequest("there is not one Authorization header")
+    (header,) = headers
     scheme, _, credentials = header.partition(b" ")
     if scheme.lower() != b"basic":
         raise BadRequest("the Authorization header is not of the Basic scheme")

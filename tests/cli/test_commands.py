@@ -7,8 +7,6 @@ import os
 import shutil
 import socket
 import stat
-import subprocess
-import sys
 
 import pytest
 
@@ -16,7 +14,7 @@ from authbridge import __version__, model, password_hash, tap
 from authbridge.cli import check_config
 from authbridge.cli.client import new_client
 from authbridge.model import Reason
-from tests.cli.folders import ROOT, configuration, run, short_folder, write
+from tests.cli.folders import configuration, run, short_folder, write
 from tests.doubles import named_checker, now
 
 
@@ -233,56 +231,3 @@ def test_a_secret_made_by_root_is_for_the_folders_group_too(folder, monkeypatch,
     assert given == [(-1, folder.stat().st_gid)]
     assert stat.S_IMODE((folder / "p").stat().st_mode) == 0o640
     assert "http_auth_credentials" in capsys.readouterr().out
-
-
-@pytest.mark.parametrize(
-    ("jid", "password", "status", "said"),
-    [
-        ("Alice@example.org", "wonderland", 0, "Login: accepted"),
-        ("alice@example.org", "looking-glass", 1, "the password is wrong (password_mismatch)"),
-        ("bob@example.org", "wonderland", 1, "user_unknown"),
-        ("alice@example.com", "wonderland", 1, "is not"),
-        ("alice", "wonderland", 1, "domain_unknown"),
-    ],
-)
-def test_explain_walks_a_login_without_a_daemon(folder, jid, password, status, said):
-    path = str(configuration(folder))
-    done = run("explain", jid, "--config", path, "--password-stdin", stdin=f"{password}\n".encode())
-    assert done.returncode == status
-    if said != "is not":
-        assert said in done.stdout.decode()
-    assert password not in done.stdout.decode()
-    assert done.stderr == b""
-
-
-def test_explain_can_tell_json_and_needs_no_password_for_existence(folder):
-    path = str(configuration(folder))
-    done = run("explain", "alice@example.org", "--config", path, "--no-password", "--json")
-    assert done.returncode == 0
-    told = json.loads(done.stdout)
-    assert told["login"] is None
-    assert told["exists"]["reason"] == "user_exists"
-
-
-def test_explain_of_an_outage_is_3(folder):
-    """The file of users goes away between the configuration's check and the login."""
-    path = str(configuration(folder))
-    code = (
-        "import os, sys; from authbridge import config; from authbridge.cli.main import main;"
-        "users = sys.argv.pop(1); load = config.load;"
-        "config.load = lambda path: (load(path), os.unlink(users))[0];"
-        "sys.exit(main(sys.argv[1:]))"
-    )
-    command = ["explain", "alice@example.org", "--config", path, "--password-stdin"]
-    done = subprocess.run(
-        [sys.executable, "-c", code, f"{folder}/users", *command],
-        input=b"wonderland\n", capture_output=True, timeout=60, cwd=ROOT, check=False,
-    )  # fmt: skip
-    assert done.returncode == 3
-    assert b"source_unreadable" in done.stdout
-
-
-def test_explain_without_a_daemon_says_where_it_looked(folder):
-    done = run("explain", "a@b", "--control", f"{folder}/none", "--no-password")
-    assert done.returncode == 3
-    assert f"{folder}/none: No such file or directory".encode() in done.stderr

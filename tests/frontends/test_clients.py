@@ -6,23 +6,27 @@ import pytest
 
 from authbridge.frontends import clients
 from authbridge.frontends.clients import ANONYMOUS, Client
+from authbridge.rooms import UNIX
 from authbridge.secret import Secret
 from authbridge.settings import Mistakes, Table
 
 
 def read(data, tmp_path, name="prosody"):
+    mistakes = Mistakes()
+    table = Table(data, f"clients.{name}", mistakes, tmp_path)
+    return Client.read(name, table, 8.0), list(mistakes)
+
+
+def read_secret(data, tmp_path, name="prosody"):
     secret = tmp_path / "secret"
     secret.write_text("wonderland\n")
     secret.chmod(0o600)
-    mistakes = Mistakes()
-    client = Client.read(
-        name, Table({"secret_file": "secret", **data}, f"clients.{name}", mistakes, tmp_path)
-    )
-    return client, list(mistakes)
+    return read({"secret_file": "secret", **data}, tmp_path, name)
 
 
 def test_a_client_may_ask_what_is_named_and_nothing_else(tmp_path):
-    client, mistakes = read({"may": ["check_password"], "domains": ["Example.ORG"]}, tmp_path)
+    data = {"may": ["check_password"], "domains": ["Example.ORG"]}
+    client, mistakes = read_secret(data, tmp_path)
     assert mistakes == []
     assert client.may_ask("check_password", b"example.org")
     assert client.may_ask("check_password", b"EXAMPLE.org.")
@@ -32,9 +36,15 @@ def test_a_client_may_ask_what_is_named_and_nothing_else(tmp_path):
 
 
 def test_a_star_is_every_domain(tmp_path):
-    client, _ = read({"may": ["user_exists"], "domains": ["*"]}, tmp_path)
+    client, _ = read_secret({"may": ["user_exists"], "domains": ["*"]}, tmp_path)
     assert client.may_ask("user_exists", b"anywhere.test")
     assert not client.may_ask("check_password", b"anywhere.test")
+
+
+def test_a_client_has_the_deadline_of_http_or_its_own(tmp_path):
+    data = {"may": ["json"], "domains": ["*"]}
+    assert read_secret(data, tmp_path)[0].deadline == 8.0
+    assert read_secret({**data, "deadline": "2s"}, tmp_path)[0].deadline == 2.0
 
 
 @pytest.mark.parametrize(
@@ -43,33 +53,117 @@ def test_a_star_is_every_domain(tmp_path):
         ({"domains": ["e.org"]}, "clients.prosody.may: is missing"),
         ({"may": ["user_exists"]}, "clients.prosody.domains: is missing"),
         ({"may": ["user_exist"], "domains": ["e.org"]}, 'did you mean "user_exists"?'),
+        ({"may": ["get_password"], "domains": ["e.org"]}, '"get_password" is not known'),
         ({"may": [], "domains": ["a b"]}, 'clients.prosody.domains: "a b": the domain is not'),
         ({"may": [], "domains": [], "pears": 1}, "clients.prosody.pears: there is no such setting"),
+        ({"may": [], "domains": [], "deadline": "1d"}, "clients.prosody.deadline: should be betw"),
+        ({"may": [], "domains": [], "deadline": "9ms"}, "clients.prosody.deadline: should be betw"),
+        ({"may": ["basic"], "domains": []}, 'clients.prosody.may: "basic" cannot carry a secret'),
     ],
 )
 def test_mistakes_have_their_key(tmp_path, data, mistake):
-    _, mistakes = read(data, tmp_path)
+    _, mistakes = read_secret(data, tmp_path)
     assert len(mistakes) == 1
     assert mistake in mistakes[0]
 
 
+def test_without_peers_there_is_a_secret(tmp_path):
+    _, mistakes = read({"may": ["json"], "domains": ["*"]}, tmp_path)
+    assert len(mistakes) == 1
+    assert "clients.prosody.secret_file: is missing" in mistakes[0]
+
+
 def test_a_name_that_needs_quoting_is_a_mistake(tmp_path):
-    _, mistakes = read({"may": [], "domains": []}, tmp_path, name="pro:sody")
+    _, mistakes = read_secret({"may": [], "domains": []}, tmp_path, name="pro:sody")
     assert "a client's name" in mistakes[0]
+
+
+def peers(tmp_path, *addresses, may=("basic", "json")):
+    data = {"may": list(may), "domains": ["*"], "peers": list(addresses)}
+    return read(data, tmp_path, "nginx")
+
+
+def test_peers_are_addresses_and_networks(tmp_path):
+    client, mistakes = peers(tmp_path, "127.0.0.1", "10.0.0.0/24", "2001:db8::/32", "::1")
+    assert mistakes == []
+    assert client.secret is None
+    for address in ["127.0.0.1", "10.0.0.255", "2001:db8:1::1", "::1"]:
+        assert client.is_at(address)
+    for address in ["127.0.0.2", "10.0.1.0", "2001:db9::1", "::2", "::", UNIX]:
+        assert not client.is_at(address)
+
+
+def test_unix_is_whoever_comes_by_a_unix_socket_and_nobody_else(tmp_path):
+    client, mistakes = peers(tmp_path, "unix")
+    assert mistakes == []
+    assert client.is_at(UNIX)
+    assert not client.is_at("127.0.0.1")
+    both, _ = peers(tmp_path, "127.0.0.1", "unix")
+    assert both.is_at(UNIX)
+    assert both.is_at("127.0.0.1")
+
+
+def test_a_client_with_a_secret_is_at_no_address(tmp_path):
+    client, _ = read_secret({"may": ["json"], "domains": ["*"]}, tmp_path)
+    assert not client.is_at("127.0.0.1")
+    assert not client.is_at(UNIX)
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["localhost", "10.0.0.1/24", "10.0.0.0/33", "10.0.0.300", "127.1", "Unix", "*"],
+)
+def test_what_is_no_address_of_a_peer_is_a_mistake(tmp_path, address):
+    _, mistakes = peers(tmp_path, "127.0.0.1", address)
+    assert len(mistakes) == 1
+    assert mistakes[0].startswith(f'clients.nginx.peers: "{address}" is no address, network')
+
+
+def test_peers_that_name_nobody_are_a_mistake(tmp_path):
+    _, mistakes = peers(tmp_path)
+    assert len(mistakes) == 1
+    assert mistakes[0].startswith("clients.nginx.peers: names nobody")
+
+
+def test_peers_that_are_no_list_are_one_mistake(tmp_path):
+    data = {"may": ["basic"], "domains": ["*"], "peers": "127.0.0.1"}
+    _, mistakes = read(data, tmp_path)
+    assert len(mistakes) == 1
+    assert mistakes[0].startswith("clients.prosody.peers: should be a list")
+
+
+def test_peers_take_the_place_of_a_secret(tmp_path):
+    data = {"may": ["json"], "domains": ["*"], "peers": ["127.0.0.1"]}
+    client, mistakes = read_secret(data, tmp_path)
+    assert len(mistakes) == 1
+    assert mistakes[0].startswith("clients.prosody.secret_file: stands beside peers")
+    assert client.secret is None
+
+
+@pytest.mark.parametrize(
+    "verb", ["check_password", "user_exists", "set_password", "register", "remove_user"]
+)
+def test_an_address_is_enough_for_basic_and_json_alone(tmp_path, verb):
+    _, mistakes = peers(tmp_path, "127.0.0.1", may=["basic", verb])
+    assert len(mistakes) == 1
+    assert mistakes[0].startswith(f'clients.nginx.peers: "{verb}" needs a secret_file')
 
 
 def test_a_client_is_found_by_name_and_secret_together():
     client = Client("prosody", Secret(b"wonderland"), frozenset(), frozenset())
-    without = Client("nginx", None, frozenset(), frozenset())
-    known = {"prosody": client, "nginx": without}
+    nobody = Client("nginx", None, frozenset(), frozenset())
+    known = {"prosody": client, "nginx": nobody}
     assert clients.find(known, b"prosody", b"wonderland") is client
     for name, secret in [
         (b"prosody", b"wonderlanD"), (b"prosody", b""), (b"Prosody", b"wonderland"),
-        (b"nobody", b"wonderland"), (b"nobody", b"\0" * 32), (b"nginx", b"\0" * 32), (b"\xff", b""),
+        (b"nobody", b"wonderland"), (b"nobody", b"\0" * 32), (b"nginx", b"\0" * 32),
+        (b"nginx", b""), (b"\xff", b""),
     ]:  # fmt: skip
         assert clients.find(known, name, secret) is None
 
 
-def test_anonymous_callers_may_read_and_never_write():
-    assert ANONYMOUS.may_ask("check_password", b"any.test")
-    assert not ANONYMOUS.may_ask("set_password", b"any.test")
+def test_anonymous_callers_may_ask_and_never_write():
+    for verb in ("check_password", "user_exists", "basic", "json"):
+        assert ANONYMOUS.may_ask(verb, b"any.test")
+    for verb in ("set_password", "register", "remove_user"):
+        assert not ANONYMOUS.may_ask(verb, b"any.test")

@@ -1,29 +1,17 @@
-"""ejabberd's verbs, and the connectors' socket."""
+"""ejabberd's verbs, and the settings of what serves it."""
 
 from __future__ import annotations
 
 import os
 import pwd
-import socket
 
 import pytest
 from twisted.internet.defer import Deferred
-from twisted.internet.main import CONNECTION_DONE, CONNECTION_LOST
-from twisted.internet.tcp import Connection
-from twisted.internet.testing import StringTransport
-from twisted.logger import globalLogPublisher
 
 from authbridge import model
-from authbridge.frontends import extauth as front
-from authbridge.frontends.extauth import (
-    MOST_UNANSWERED,
-    ConnectorFactory,
-    ExtauthFrontEnd,
-    ExtauthSettings,
-)
+from authbridge.frontends.extauth import ExtauthFrontEnd, ExtauthSettings
 from authbridge.model import Reason, Verdict
 from authbridge.settings import Mistakes, Table
-from authbridge.wire import extauth
 from authbridge.wire.extauth import ERROR, FALSE, TRUE
 from tests.doubles import House, ScriptedChecker, ScriptedRegistry, silent_checker, silent_registry
 
@@ -167,122 +155,6 @@ def test_the_daemon_gives_up_before_the_connector_does():
     assert answers == []
     house.clock.advance(0.2)
     assert answers == [ERROR]
-
-
-class UnixTransport(StringTransport):
-    """A transport whose socket says who is at the other end."""
-
-    def __init__(self):
-        super().__init__()
-        self.socket, self.other = socket.socketpair(socket.AF_UNIX)
-
-    def close(self):
-        self.socket.close()
-        self.other.close()
-
-
-@pytest.fixture
-def transport():
-    transport = UnixTransport()
-    yield transport
-    transport.close()
-
-
-def line(checker, transport, **kwargs):
-    house = House(checker)
-    front_end = ExtauthFrontEnd(house.authenticator, settings(**kwargs))
-    factory = ConnectorFactory(front_end, settings(**kwargs))
-    protocol = factory.buildProtocol(None)
-    protocol.makeConnection(transport)
-    return protocol
-
-
-def test_a_connector_of_an_admitted_user_gets_the_terms_and_its_answers(transport):
-    protocol = line(ScriptedChecker(model.PASSWORD_MATCHES), transport)
-    hello = bytearray(transport.value())
-    terms = extauth.take_hello(hello)
-    assert (terms.admitted, terms.deadline, terms.auth, terms.isuser) == (True, 8.0, ERROR, TRUE)
-    transport.clear()
-    protocol.dataReceived(
-        extauth.question(7, b"auth:alice:example.org:x") + extauth.question(9, b"setpass:a:b:c")
-    )
-    assert extauth.take_answers(bytearray(transport.value())) == [(7, TRUE), (9, ERROR)]
-
-
-def test_another_user_is_told_so_and_not_served(transport):
-    events = []
-    globalLogPublisher.addObserver(events.append)
-    checker = ScriptedChecker(model.PASSWORD_MATCHES)
-    protocol = line(checker, transport, uids=frozenset({os.geteuid() + 1}))
-    globalLogPublisher.removeObserver(events.append)
-    assert not extauth.take_hello(bytearray(transport.value())).admitted
-    assert transport.disconnecting
-    protocol.dataReceived(extauth.question(7, b"auth:alice:example.org:x"))
-    assert checker.asked == []
-    assert any(event.get("uid") == os.geteuid() for event in events)
-
-
-def test_answers_come_as_they_are_ready_with_their_ids(transport):
-    waiting: Deferred[model.Outcome] = Deferred()
-    protocol = line(ScriptedChecker(waiting), transport)
-    transport.clear()
-    protocol.dataReceived(extauth.question(1, b"auth:alice:example.org:x"))
-    protocol.dataReceived(extauth.question(2, b"tryregister:alice:example.org:x"))
-    assert extauth.take_answers(bytearray(transport.value())) == [(2, FALSE)]
-    transport.clear()
-    waiting.callback(model.PASSWORD_MATCHES)
-    assert extauth.take_answers(bytearray(transport.value())) == [(1, TRUE)]
-
-
-def test_an_answer_for_a_connector_that_left_goes_nowhere(transport):
-    waiting: Deferred[model.Outcome] = Deferred()
-    protocol = line(ScriptedChecker(waiting), transport)
-    protocol.dataReceived(extauth.question(1, b"auth:alice:example.org:x"))
-    transport.clear()
-    protocol.connectionLost()
-    waiting.callback(model.PASSWORD_MATCHES)
-    assert transport.value() == b""
-
-
-def test_a_connector_that_asks_without_end_is_not_read_until_it_is_answered(transport):
-    waiting: Deferred[model.Outcome] = Deferred()
-    protocol = line(ScriptedChecker(waiting), transport)
-    question = extauth.question(1, b"auth:alice:example.org:x")
-    protocol.dataReceived(question * (MOST_UNANSWERED - 1))
-    assert transport.producerState == "producing"
-    protocol.dataReceived(question)
-    assert transport.producerState == "paused"
-    waiting.callback(model.PASSWORD_MATCHES)
-    assert transport.producerState == "producing"
-
-
-class Reactor:
-    def addReader(self, reader):
-        pass
-
-    removeReader = addWriter = removeWriter = addReader
-
-
-def test_a_real_connection_is_read_without_looking_for_descriptors():
-    ours, theirs = socket.socketpair(socket.AF_UNIX)
-    ours.setblocking(False)
-    transport = Connection(ours, None, Reactor())
-    transport.connected = True
-    protocol = line(ScriptedChecker(model.PASSWORD_MATCHES), transport)
-    hello = bytearray(theirs.recv(1000))
-    assert extauth.take_hello(hello).admitted
-    assert transport.doRead() is None
-    theirs.sendall(extauth.question(7, b"auth:alice:example.org:x"))
-    assert transport.doRead() is None
-    assert extauth.take_answers(bytearray(theirs.recv(1000))) == [(7, TRUE)]
-    theirs.close()
-    assert transport.doRead() is CONNECTION_DONE
-    ours.close()
-    assert protocol._transport.doRead() is CONNECTION_LOST
-
-
-def test_the_peer_is_who_the_kernel_says(transport):
-    assert front.peer(transport.socket) == (os.getpid(), os.geteuid())
 
 
 def read(data, *, serves=True):

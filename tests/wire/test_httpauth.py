@@ -1,8 +1,9 @@
-"""The HTTP contract's codec."""
+"""The codec of each dialect that is asked over HTTP."""
 
 from __future__ import annotations
 
 import base64
+import json
 from urllib.parse import quote_plus, urlencode
 
 import pytest
@@ -105,23 +106,156 @@ def basic(credentials: bytes) -> bytes:
 
 
 def test_basic_credentials_are_split_at_the_first_colon():
-    assert httpauth.parse_basic(basic(b"prosody:a:b")) == (b"prosody", b"a:b")
-    assert httpauth.parse_basic(b"bAsIc  cHJvc29keTo=") == (b"prosody", b"")
+    assert httpauth.parse_basic([basic(b"prosody:a:b")]) == (b"prosody", b"a:b")
+    assert httpauth.parse_basic([b"bAsIc  cHJvc29keTo="]) == (b"prosody", b"")
+    assert httpauth.parse_basic([basic(b":")]) == (b"", b"")
+    assert httpauth.parse_basic([basic("çelik:wörd".encode())]) == (
+        "çelik".encode(),
+        "wörd".encode(),
+    )
 
 
 @pytest.mark.parametrize(
-    "header",
+    "headers",
     [
-        b"",
-        b"Basic",
-        b"Bearer x",
-        b"Basic !!!",
-        b"Basic cHJvc29keQ==",
-        b"Basic cHJ vc29keTo=",
-        b"Basic cHJvc29keTo==",
-        b"Basic cHJvc29keTp=",
+        [],
+        [basic(b"a:b"), basic(b"a:b")],
+        [b""],
+        [b"Basic"],
+        [b"Bearer x"],
+        [b"Basic\tYTpi"],
+        [b"Basic !!!"],
+        [b"Basic cHJvc29keQ=="],
+        [b"Basic cHJ vc29keTo="],
+        [b"Basic cHJvc29keTo=="],
+        [b"Basic cHJvc29keTp="],
+        [b"Basic cHJvc29keTo=, Basic YTpi"],
+        [b"Basic \xff"],
     ],
 )
-def test_other_authorization_is_refused(header):
+def test_other_authorization_is_refused(headers):
     with pytest.raises(BadRequest):
-        httpauth.parse_basic(header)
+        httpauth.parse_basic(headers)
+
+
+@given(st.lists(st.binary(max_size=40).map(b"Basic ".__add__) | st.binary(max_size=40), max_size=2))
+def test_authorization_is_understood_in_one_spelling_or_is_a_bad_request(headers):
+    try:
+        user, password = httpauth.parse_basic(headers)
+    except BadRequest:
+        return
+    assert b":" not in user
+    assert base64.b64encode(user + b":" + password) == headers[0][6:].strip(b" ")
+
+
+def test_the_domain_of_basic_and_json_is_alone_in_the_query():
+    assert httpauth.parse_server(b"server=h.test") == b"h.test"
+    assert httpauth.parse_server(b"s%65rver=m%c3%bcnchen.test") == "münchen.test".encode()
+
+
+@pytest.mark.parametrize(
+    "query",
+    [b"", b"server", b"server=", b"server=a&server=a", b"server=a&user=b", b"server=a&",
+     b"&server=a", b"server=%", b"Server=a", b"user=a"],
+)  # fmt: skip
+def test_without_exactly_one_domain_they_are_refused(query):
+    with pytest.raises(BadRequest):
+        httpauth.parse_server(query)
+
+
+@pytest.mark.parametrize(
+    ("body", "user", "password"),
+    [
+        (b'{"username":"romeo","password":"pass:w\xc3\xb6rd"}', "romeo", "pass:wörd"),
+        (b' { "password" : "a\\u0062\\n" ,\r\n\t"username" : "" } ', "", "ab\n"),
+        (b'{"username":"\\ud83d\\ude00","password":"\\u0000"}', "😀", "\0"),
+    ],
+)
+def test_the_body_of_mod_auth_custom_http_is_read(body, user, password):
+    assert httpauth.parse_json(body) == (user.encode(), password.encode())
+
+
+PAIR = b'{"username":"a","password":"b"}'
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"{}",
+        b"[]",
+        b'["username","password"]',
+        b'"username"',
+        b"null",
+        b"true",
+        b"1",
+        b'{"username":"a"}',
+        b'{"password":"b"}',
+        b'{"Username":"a","password":"b"}',
+        b'{"username":"a","password":1}',
+        b'{"username":"a","password":null}',
+        b'{"username":"a","password":true}',
+        b'{"username":["a"],"password":"b"}',
+        b'{"username":"a","password":{}}',
+        b'{"username":"a","username":"a","password":"b"}',
+        b'{"username":"a","user\\u006eame":"b","password":"b"}',
+        b'{"username":"a","password":"b","extra":1}',
+        b'{"username":"a","password":"b","extra":{"x":1,"x":2}}',
+        b'{"username":"a","password":"b","extra":NaN}',
+        b'{"username":"a","password":Infinity}',
+        b'{"username":"a","password":-Infinity}',
+        b'{"username":"a","password":"b",}',
+        b"{'username':'a','password':'b'}",
+        b'{"username":"a","password":"\xff"}',
+        b'{"username":"a","password":"\xed\xa0\x80"}',
+        b'{"username":"a","password":"\\ud800"}',
+        b'{"username":"a","password":"\n"}',
+        b'{"username":"a","password":"b"}{}',
+        b'{"username":"a","password":"b"}\0',
+        b"\xef\xbb\xbf" + PAIR,
+        PAIR.decode().encode("utf-16"),
+        b"[" * 65536,
+        b'{"a":' * 13000,
+        b"1" * 65536,
+        b'{"username":"a","password":"b","extra":' + b"1" * 5000 + b"}",
+        b"username=a&password=b",
+    ],
+)  # fmt: skip
+def test_any_other_body_is_refused_without_a_word_of_it(body):
+    with pytest.raises(BadRequest) as told:
+        httpauth.parse_json(body)
+    assert str(told.value) in (
+        "a member is given twice",
+        "a member is none of username, password",
+        "NaN and Infinity are no JSON",
+        'the body is not {"username": "…", "password": "…"} in UTF-8',
+    )
+    assert told.value.__cause__ is None
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.sampled_from(["username", "password", "x"]), inner, max_size=3)
+    ),
+    max_leaves=6,
+)
+
+
+@given(st.binary(max_size=60) | JSON.map(lambda value: json.dumps(value).encode()))
+def test_a_body_is_two_strings_or_a_bad_request(body):
+    try:
+        user, password = httpauth.parse_json(body)
+    except BadRequest:
+        return
+    assert json.loads(body) == {"username": user.decode(), "password": password.decode()}
+
+
+TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
+
+
+@given(TEXT, TEXT, st.booleans())
+def test_any_name_and_password_come_through_json(user, password, escaped):
+    body = json.dumps({"username": user, "password": password}, ensure_ascii=escaped).encode()
+    assert httpauth.parse_json(body) == (user.encode(), password.encode())
