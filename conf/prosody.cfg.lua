@@ -4,7 +4,7 @@
 -- mod_auth_http is a community module: it is neither part of Prosody nor of Debian's
 -- prosody-modules. From 0.12 on `prosodyctl install --server=https://modules.prosody.im/rocks/
 -- mod_auth_http` installs it; or copy mod_auth_http.lua from https://modules.prosody.im/
--- into a folder of plugin_paths.
+-- into a folder of plugin_paths. Other modules that ask authbridge, and TLS: docs/http.md.
 
 plugin_paths = { "/usr/local/lib/prosody/modules" }
 
