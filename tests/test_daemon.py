@@ -244,14 +244,14 @@ def test_standalone_serves_without_a_daemon():
     assert done.stderr.count(b" login id=") == 3
     write(path, path.read_text().replace("[log]", "[lgo]"))
     done = standalone(path, b"auth:alice:example.org:wonderland", b"isuser:alice:example.org")
-    assert (done.returncode, done.stdout) == (0, ERROR + TRUE)
+    assert (done.returncode, done.stdout) == (0, FALSE + TRUE)
     assert b"lgo: there is no such setting" in done.stderr
     shutil.rmtree(folder)
 
 
 def test_standalone_with_wrong_arguments_stays_and_refuses():
     done = run("--cfg", stdin=b"\0\x0eauth:a:b.org:c", module="authbridge.cli.standalone")
-    assert (done.returncode, done.stdout) == (0, ERROR)
+    assert (done.returncode, done.stdout) == (0, FALSE)
     done = run("--help", module="authbridge.cli.standalone")
     assert done.returncode == 0
     assert b"--config" in done.stderr

@@ -5,12 +5,12 @@ The first lines run before anything that could print is imported: fd 1 belongs t
 
 from __future__ import annotations
 
-import os
+from authbridge.connector import keep_stdout
 
-ANSWERS = os.dup(1)
-os.dup2(2, 1)
+ANSWERS = keep_stdout()
 
 import argparse  # noqa: E402
+import os  # noqa: E402
 import sys  # noqa: E402
 import time  # noqa: E402
 from pathlib import Path  # noqa: E402
@@ -19,25 +19,91 @@ from typing import Any  # noqa: E402
 from twisted.logger import globalLogBeginner  # noqa: E402
 
 from authbridge import config, tap  # noqa: E402
-from authbridge.connector import Connector  # noqa: E402
+from authbridge.config import Configuration  # noqa: E402
 from authbridge.connector.report import Report  # noqa: E402
+from authbridge.frontends.out_of_service import OutOfService  # noqa: E402
 from authbridge.frontends.stdio import Pipe  # noqa: E402
 from authbridge.log import EventLog, LineStream  # noqa: E402
 from authbridge.settings import ConfigurationError  # noqa: E402
 
+USAGE = "usage: authbridge-extauth --standalone --config FILE"
+
 
 def main(arguments: list[str]) -> int:
-    """Serve until the input ends; with a configuration that cannot be used, refuse until then."""
+    """Serve until the input ends, as soon as there is a configuration that can be used."""
     parser = argparse.ArgumentParser(prog="authbridge-extauth --standalone")
     parser.add_argument("--config", type=Path, required=True, metavar="FILE")
+    path = None
     try:
-        configuration = config.load(parser.parse_args(arguments).config)
-    except ConfigurationError as error:
-        return out_of_service("\n".join(error.mistakes))
+        path = parser.parse_args(arguments).config
     except SystemExit as end:
-        if end.code == 0:
+        if not end.code:
             return 0  # --help
-        return out_of_service("the arguments are wrong")
+    try:
+        configuration = load(path)
+    except ConfigurationError as error:
+        stand_by(path, error.mistakes)
+    else:
+        serve(configuration)
+    return 0
+
+
+def load(path: Path | None) -> Configuration:
+    """The configuration. Raises ConfigurationError, whatever is wrong: we must not end of it."""
+    if path is None:
+        raise ConfigurationError([USAGE])
+    try:
+        return config.load(path)
+    except ConfigurationError:
+        raise
+    except Exception as error:  # somebody's own kind of checker may raise anything
+        raise ConfigurationError([f"{path} cannot be used: {type(error).__name__}"]) from error
+
+
+def stand_by(path: Path | None, mistakes: tuple[str, ...]) -> None:
+    """Answer without a configuration, and start anew when there is one that can be used.
+
+    It is read again and again: what is wrong may be another file, or the mode of one.
+    """
+    report = Report(time.monotonic, 2, "/dev/log")
+
+    def say_why() -> None:  # when it begins, when it changes, and while requests are refused
+        for mistake in mistakes:
+            report.trouble(mistake)
+        report.trouble("out of service: every request is refused until this is mended")
+
+    def mended() -> bool:
+        nonlocal mistakes
+        try:
+            load(path)
+        except ConfigurationError as error:
+            if error.mistakes != mistakes:
+                mistakes = error.mistakes
+                say_why()
+            return False
+        return True
+
+    say_why()
+    while OutOfService(0, ANSWERS, time.monotonic, say_why, mended).run():
+        report.recovered(f"{path} can be used: starting to serve")
+        try:
+            start_anew()
+        except OSError as error:
+            report.trouble(f"{sys.executable} cannot be started: {error.strerror}")
+
+
+def start_anew() -> None:
+    """Become a new start of this program, in this process and with its descriptors: ejabberd sees
+    nothing of it. Raises OSError."""
+    os.dup2(ANSWERS, 1)
+    try:
+        os.execv(sys.executable, sys.orig_argv)  # noqa: S606 - ourselves
+    finally:
+        os.dup2(2, 1)
+
+
+def serve(configuration: Configuration) -> None:
+    """Serve until the input ends."""
     tap.harden()
     write = LineStream(2).write
     globalLogBeginner.beginLoggingTo(
@@ -52,16 +118,6 @@ def main(arguments: list[str]) -> int:
     reactor.callWhenRunning(pipe.start)
     reactor.addSystemEventTrigger("during", "shutdown", house.stop)
     reactor.run()
-    return 0
-
-
-def out_of_service(why: str) -> int:
-    """Answer every request as an outage is answered: who ends at once is not started again."""
-    report = Report(time.monotonic, 2, "/dev/log")
-    for line in why.splitlines():
-        report.trouble(line)
-    Connector(None, 0, ANSWERS, report, time.monotonic).run()
-    return 0
 
 
 if __name__ == "__main__":

@@ -13,14 +13,26 @@ from functools import partial
 from typing import Any
 
 from twisted.internet.interfaces import IReadDescriptor
+from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from authbridge.frontends.extauth import MOST_UNANSWERED, ExtauthFrontEnd
+from authbridge.frontends.extauth import MOST_IN_A_TURN, MOST_UNANSWERED, ExtauthFrontEnd
 from authbridge.wire.extauth import FrameReader
 
 LAST_WORDS = 0.7
 """Seconds after the end of input in which owed answers may still come."""
+
+log = Logger()
+
+
+def write_all(descriptor: int, octets: bytes) -> None:
+    """Write answers. Blocking: who does not read its answers gets no more of them."""
+    while octets:
+        try:
+            octets = octets[os.write(descriptor, octets) :]
+        except BlockingIOError:  # somebody has made the pipe so
+            select.select([], [descriptor], [])
 
 
 class Slot:
@@ -43,10 +55,13 @@ class Pipe:
         self._stdout = stdout
         self._reactor = reactor
         self._frames = FrameReader()
+        self._unasked: deque[bytes] = deque()  # read, and of a later turn; at most one read's
+        self._next_turn = False
         self._slots: deque[Slot] = deque()
         self._reading = False
-        self._ended = False
         self._batch = False
+        self._ended = False
+        self._stopped = False
 
     def start(self) -> None:
         """Begin to read."""
@@ -66,17 +81,27 @@ class Pipe:
         if not data:
             self._end()
             return
-        self._batch = True  # what is answered at once is written in one piece
-        for frame in self._frames.feed(data):
-            slot = Slot(frame)
-            self._slots.append(slot)
-            self._front_end.ask(frame, partial(self._answered, slot))
-        self._batch = False
-        self._flush()
+        self._unasked.extend(self._frames.feed(data))
+        self._ask()
 
     def connectionLost(self, reason: Failure) -> None:
         """The reactor gives up the descriptor: nothing more can be asked."""
         self._end()
+
+    def _ask(self) -> None:
+        self._next_turn = False
+        self._batch = True  # what is answered at once is written in one piece
+        room = MOST_UNANSWERED - len(self._slots)
+        for _ in range(min(len(self._unasked), room, MOST_IN_A_TURN)):
+            slot = Slot(self._unasked.popleft())
+            self._slots.append(slot)
+            try:
+                self._front_end.ask(slot.frame, partial(self._answered, slot))
+            except Exception:  # noqa: BLE001 - who ends gets the same request again elsewhere
+                log.failure("a request could not be asked")
+                slot.answer = slot.answer or self._front_end.outage(slot.frame)
+        self._batch = False
+        self._flush()
 
     def _answered(self, slot: Slot, answer: bytes) -> None:
         slot.answer = answer
@@ -87,19 +112,23 @@ class Pipe:
         ready = b""
         while self._slots and self._slots[0].answer:
             ready += self._slots.popleft().answer
-        while ready:
-            try:
-                # Blocking: who does not read its answers gets no more of them.
-                ready = ready[os.write(self._stdout, ready) :]
-            except BlockingIOError:  # somebody has made the pipe so
-                select.select([], [self._stdout], [])
-            except BrokenPipeError:
-                self._stop()
-                return
+        try:
+            write_all(self._stdout, ready)
+        except BrokenPipeError:
+            self._stop()
+            return
         if self._ended and not self._slots:
             self._stop()
         elif not self._ended:
-            self._read(len(self._slots) < MOST_UNANSWERED)
+            self._go_on()
+
+    def _go_on(self) -> None:
+        room = len(self._slots) < MOST_UNANSWERED
+        # What was read is asked before more is read, and before the end of input can be met.
+        self._read(room and not self._unasked)
+        if self._unasked and room and not self._next_turn:
+            self._next_turn = True
+            self._reactor.callLater(0, self._ask)
 
     def _read(self, wanted: bool) -> None:
         if wanted and not self._reading:
@@ -124,5 +153,7 @@ class Pipe:
         self._flush()
 
     def _stop(self) -> None:
-        if self._reactor.running:
+        self._unasked.clear()
+        if self._reactor.running and not self._stopped:
+            self._stopped = True
             self._reactor.stop()

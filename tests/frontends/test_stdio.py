@@ -15,12 +15,19 @@ from twisted.python.failure import Failure
 
 from authbridge import model
 from authbridge.frontends import stdio
-from authbridge.frontends.extauth import MOST_UNANSWERED, ExtauthFrontEnd, ExtauthSettings
+from authbridge.frontends.extauth import (
+    MOST_IN_A_TURN,
+    MOST_UNANSWERED,
+    ExtauthFrontEnd,
+    ExtauthSettings,
+)
 from authbridge.frontends.stdio import LAST_WORDS, Pipe
 from authbridge.wire.extauth import ERROR, FALSE, TRUE
 from tests.doubles import House, ScriptedChecker
 
 AUTH = b"\0\x1eauth:alice:example.org:builder"
+SETPASS = b"\0\x0bsetpass:a:b"
+NOTHING = b"\0\0"
 
 
 class Reactor(Clock):
@@ -198,7 +205,67 @@ def test_it_ends_when_nobody_reads_the_answers(make):
 def test_it_stops_reading_while_too_much_is_unanswered(make):
     one = make(ScriptedChecker(waiting := Deferred()))
     one.ask(AUTH * MOST_UNANSWERED)
+    one.reactor.advance(0)
     assert one.reactor.readers == set()
     waiting.callback(model.PASSWORD_MATCHES)
     assert one.reactor.readers == {one.pipe}
     assert one.answered() == TRUE * MOST_UNANSWERED
+
+
+def in_one_turn(one):
+    """The answers of one turn of the reactor more."""
+    due, one.reactor.calls = one.reactor.calls, []
+    for call in due:
+        call.func(*call.args, **call.kw)
+    return one.answered()
+
+
+def test_of_thousands_that_come_at_once_a_few_are_asked_in_each_turn(make):
+    one = make(ScriptedChecker(model.PASSWORD_MATCHES))
+    one.ask((AUTH + SETPASS + NOTHING) * 1000)
+    turns = [one.answered()]
+    while one.reactor.calls:
+        assert one.reactor.readers == set()
+        turns.append(in_one_turn(one))
+    assert one.reactor.readers == {one.pipe}
+    assert b"".join(turns) == (TRUE + ERROR + FALSE) * 1000
+    assert max(map(len, turns)) == MOST_IN_A_TURN * len(TRUE)
+
+
+def test_what_is_answered_later_keeps_its_place_among_thousands(make):
+    one = make(ScriptedChecker(waiting := Deferred()))
+    one.ask((AUTH + NOTHING) * 1000)
+    one.reactor.advance(0)
+    assert (one.answered(), one.reactor.readers) == (b"", set())
+    waiting.callback(model.PASSWORD_MATCHES)
+    one.reactor.advance(0)
+    assert one.answered() == (TRUE + FALSE) * 1000
+    assert one.reactor.readers == {one.pipe}
+
+
+def test_nothing_more_is_asked_when_nobody_reads_the_answers(make):
+    one = make(checker := ScriptedChecker(model.PASSWORD_MATCHES))
+    one.close(one.answers)
+    one.ask(AUTH * 100)
+    one.reactor.running = True  # as the real one is until the end of its turn
+    one.reactor.stop = None
+    one.reactor.advance(0)
+    assert len(checker.asked) == MOST_IN_A_TURN
+    one.close(one.requests)
+    one.pipe.doRead()
+
+
+def test_a_request_that_cannot_be_asked_is_answered_as_in_an_outage(make, monkeypatch):
+    one = make(ScriptedChecker(model.PASSWORD_MATCHES))
+    ask = ExtauthFrontEnd.ask
+
+    def fail(front_end, frame, answered):
+        if frame == AUTH[2:]:
+            raise ZeroDivisionError
+        ask(front_end, frame, answered)
+
+    monkeypatch.setattr(ExtauthFrontEnd, "ask", fail)
+    one.ask(NOTHING + AUTH + NOTHING)
+    assert one.answered() == FALSE + ERROR + FALSE
+    one.ask(NOTHING)
+    assert one.answered() == FALSE

@@ -1,6 +1,5 @@
 """The program that ejabberd starts, with no daemon behind it (`--standalone`)."""
 
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from .daemon import Daemon
 from .ejabberd import Ejabberd
 from .pki import Pki
 from .processes import is_running
+from .standalone import each, running_alone
 from .visitors import Visitors
 from .waiting import wait_until
 from .xmpp import SESSION
@@ -33,17 +33,8 @@ def configuration(workspace: Path) -> Daemon:
 @pytest.fixture(scope="module")
 def alone(workspace: Path, pki: Pki, configuration: Daemon) -> Iterator[Ejabberd]:
     """ejabberd whose programs serve themselves."""
-    program = Path(sys.executable).parent / "authbridge-extauth"
-    server = Ejabberd(
-        workspace / "alone",
-        pki,
-        people.HOSTS,
-        f"{program} --standalone --config {configuration.configuration}",
-    )
-    server.start()
-    yield server
-    if server.started:
-        server.stop()
+    with running_alone(workspace / "alone", pki, configuration) as server:
+        yield server
 
 
 @pytest.mark.parametrize("jid", people.jids())
@@ -65,9 +56,8 @@ def test_changed_file_counts_at_the_next_login(
     """In each of the programs."""
     fresh = secret("fresh")
     configuration.write_users(people.ORG, {"alice": fresh})
-    programs = alone.programs()
-    assert [visitors.login(alone, ALICE) for _ in programs] == [REFUSED for _ in programs]
-    assert [visitors.login(alone, ALICE, fresh) for _ in programs] == [SESSION for _ in programs]
+    assert each(alone, visitors, ALICE) == {REFUSED}
+    assert each(alone, visitors, ALICE, fresh) == {SESSION}
     give_users(configuration)
     assert visitors.login(alone, ALICE) == SESSION
 
