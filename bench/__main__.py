@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 
-from bench import connector, daemon, ejabberd, extauth, http, ldap
+from bench import connector, daemon, ejabberd, extauth, http, ldap, line
 from bench.processes import machine
 from bench.workplace import Workplace
 
@@ -16,6 +16,7 @@ PARTS: dict[str, Callable[[Workplace, int, float], None]] = {
     "http": http.run,
     "ldap": ldap.run,
     "daemon": daemon.run,
+    "line": line.run,
 }
 
 

@@ -8,15 +8,12 @@ milliseconds of CPU time, which function was running; a C function counts for wh
 from __future__ import annotations
 
 import argparse
-import signal
 import statistics
 import sys
 import time
-from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from itertools import count
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 from twisted.internet import reactor as installed
@@ -40,13 +37,12 @@ from authbridge.ldap.tls import make_context, read_authorities
 from bench.ldap_ours import Driver, make_checker, secret_file
 from bench.ldap_threads import ATTRIBUTES, Arguments, Command, Request
 from bench.rounds import print_table
+from bench.sampling import Sampler, print_samples
 from bench.slapd import Directory
 from bench.workplace import Workplace
 
 reactor: Any = installed
 IN_FLIGHT, SEARCH_CONNECTIONS = 16, 2
-TICK = 0.002
-"""Seconds of CPU time from sample to sample; the kernel's own tick may be longer."""
 
 Turn = Callable[[float], Awaitable[int]]
 """Log in for so many seconds; how many logins that were."""
@@ -296,38 +292,6 @@ def checker(given: Arguments, operation: str, link: str) -> Turn:
     return turn
 
 
-class Sampler:
-    """Counts what is running, by CPU time."""
-
-    def __init__(self) -> None:
-        self.functions: Counter[tuple[str, str]] = Counter()
-        self.lines: Counter[tuple[str, int]] = Counter()
-
-    def __enter__(self) -> Sampler:
-        signal.signal(signal.SIGPROF, self._sample)
-        signal.siginterrupt(signal.SIGPROF, False)
-        signal.setitimer(signal.ITIMER_PROF, TICK, TICK)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        signal.setitimer(signal.ITIMER_PROF, 0)
-
-    def _sample(self, _number: int, frame: FrameType | None) -> None:
-        if frame is not None:
-            code = frame.f_code
-            self.functions[code.co_filename, code.co_qualname] += 1
-            self.lines[code.co_filename, frame.f_lineno] += 1
-
-
-def room(path: str) -> str:
-    """What a file belongs to."""
-    parts = Path(path).parts
-    for package in ("authbridge", "twisted", "OpenSSL", "bench"):
-        if package in parts:
-            return ".".join(parts[parts.index(package) :]).removesuffix(".py")
-    return Path(path).name
-
-
 async def layers(clients: Sequence[tuple[str, Turn]], rounds: int, seconds: float) -> None:
     """Print what each costs, and how much more than the one before."""
     costs: dict[str, list[tuple[float, float]]] = {name: [] for name, _ in clients}
@@ -349,27 +313,12 @@ async def layers(clients: Sequence[tuple[str, Turn]], rounds: int, seconds: floa
 
 
 async def samples(turn: Turn, seconds: float) -> None:
-    """Print where the CPU is, by module, function and line, in microseconds of one login."""
+    """Print where the CPU is, in microseconds of one login."""
     began = time.process_time()
     with Sampler() as sampler:
         logins = await turn(seconds)
-    each = (time.process_time() - began) * 1e6 / logins / sum(sampler.functions.values())
-    rooms: Counter[str] = Counter()
-    for (path, _), number in sampler.functions.items():
-        rooms[room(path)] += number
-    for title, counted in (
-        ("modules", rooms.most_common(30)),
-        (
-            "functions",
-            [(f"{room(path)}: {name}", n) for (path, name), n in sampler.functions.most_common(45)],
-        ),
-        (
-            "lines",
-            [(f"{room(path)}: {line}", n) for (path, line), n in sampler.lines.most_common(30)],
-        ),
-    ):
-        rows = [(name, f"{number * each:.1f}") for name, number in counted]
-        print_table(f"samples, {logins:,} logins: {title}", ("", "CPU µs"), rows)
+    cpu = (time.process_time() - began) * 1e6 / logins
+    print_samples(f"samples, {logins:,} logins", cpu, sampler.counted())
 
 
 async def run(given: Arguments, chosen: argparse.Namespace) -> None:

@@ -35,6 +35,11 @@ secret_file = "{folder}/secret"
 may = ["check_password"]
 domains = ["*"]
 
+[clients.gate]
+peers = ["127.0.0.1"]
+may = ["basic"]
+domains = ["*"]
+
 [checkers.hmac]
 kind = "bench.hmac_checker"
 key = "{key}"
