@@ -41,11 +41,14 @@ unit: $(VENV)/tools
 	$(BIN)/coverage report
 
 torture: $(VENV)/tools
+	tests/install-debian-packages slapd ldap-utils
 	$(BIN)/python -m tests.fuzz.frames
+	$(BIN)/python -m tests.fuzz.requests
+	$(BIN)/python -m tests.fuzz.outages
 
 bench: $(VENV)/tools
-	@# slapd and the peers; python-ldap is built from its source.
-	tests/install-debian-packages slapd libldap-dev libsasl2-dev sasl2-bin gcc libc6-dev python3-dev
+	@# slapd, nginx and the peers; python-ldap is built from its source.
+	tests/install-debian-packages slapd nginx libldap-dev libsasl2-dev sasl2-bin gcc libc6-dev python3-dev
 	$(BIN)/python -m pip install --quiet '.[bench]'
 	$(BIN)/python -m bench
 

@@ -34,6 +34,7 @@ setup(
     extras_require={
         "test": [
             "coverage[toml] >= 7.6, < 8",
+            "h11 >= 0.14, < 1",
             "hypothesis >= 6.100, < 7",
             "import-linter >= 2.1, < 3",
             "mypy >= 1.14, < 3",

@@ -21,7 +21,7 @@ from twisted.python.failure import Failure
 
 from authbridge import model, password_hash, preparation
 from authbridge.log import LoginLog
-from authbridge.model import JID, Checker, Outcome, Reason, Registry, Trace, Verdict
+from authbridge.model import JID, Checker, Outcome, Reason, Registry, Remembering, Trace, Verdict
 from authbridge.secret import Secret
 from authbridge.turns import LineFull, Turns
 
@@ -30,13 +30,25 @@ ANY_DOMAIN = "*"
 log = Logger()
 
 
-@dataclass(frozen=True, slots=True)
 class NamedChecker:
     """A checker under its name in the configuration, and the turns of those who ask it."""
 
-    name: str
-    checker: Checker
-    turns: Turns
+    __slots__ = ("checker", "lookups", "name", "remembered", "turns")
+
+    def __init__(self, name: str, checker: Checker, turns: Turns, lookups: Turns) -> None:
+        """`lookups` are the turns of who asks for a user alone: a message to somebody who is away
+        must not wait behind the passwords of everybody who logs in."""
+        self.name = name
+        self.checker = checker
+        self.turns = turns
+        self.lookups = lookups
+        self.remembered: Callable[[JID], Outcome | None] = (
+            checker.remembered if isinstance(checker, Remembering) else _nothing
+        )
+
+
+def _nothing(_jid: JID) -> None:
+    return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,11 +65,18 @@ class Login:
     """One question on its way, from the front end's call to its one outcome."""
 
     __slots__ = (
-        "answer", "checker", "expiry", "front_end", "jid", "number", "operation", "started", "trace"
+        "answer", "caller", "checker", "expiry", "front_end", "jid", "number", "operation",
+        "started", "trace", "work",
     )  # fmt: skip
 
     def __init__(
-        self, front_end: str, operation: str, started: float, trace: Trace | None, number: str
+        self,
+        front_end: str,
+        operation: str,
+        started: float,
+        trace: Trace | None,
+        number: str,
+        caller: str,
     ) -> None:
         self.front_end = front_end
         self.operation = operation
@@ -65,11 +84,14 @@ class Login:
         self.trace = trace
         self.number = number
         """The request's id; empty where it gets one with its line."""
+        self.caller = caller
+        """Who asks, where the front end knows: a client's name, or an address."""
         self.jid: JID | None = None
         self.checker = "-"
         """The name of the checker that decided, or of the one that is being asked."""
         self.answer: Deferred[Outcome] = Deferred()
         self.expiry: IDelayedCall | None = None
+        self.work: Deferred[Any] | None = None
 
     def step(self, name: str, found: str) -> None:
         """Note a step, if anybody wants to know."""
@@ -101,11 +123,13 @@ class Authenticator:
         domain: bytes,
         password: Secret,
         deadline: float,
+        *,
         trace: Trace | None = None,
         number: str = "",
+        caller: str = "",
     ) -> Deferred[Outcome]:
         """Whether this is the user's password. Fires within `deadline` seconds, never fails."""
-        login = Login(front_end, "check_password", self._clock.seconds(), trace, number)
+        login = self._begin(front_end, "check_password", trace, number, caller)
         return self._run(login, self._check_password(login, user, domain, password), deadline)
 
     def user_exists(
@@ -114,11 +138,13 @@ class Authenticator:
         user: bytes,
         domain: bytes,
         deadline: float,
+        *,
         trace: Trace | None = None,
         number: str = "",
+        caller: str = "",
     ) -> Deferred[Outcome]:
         """Whether there is such a user: ACCEPTED is yes. Fires within `deadline`, never fails."""
-        login = Login(front_end, "user_exists", self._clock.seconds(), trace, number)
+        login = self._begin(front_end, "user_exists", trace, number, caller)
         return self._run(login, self._user_exists(login, user, domain), deadline)
 
     def set_password(
@@ -128,14 +154,16 @@ class Authenticator:
         domain: bytes,
         password: Secret,
         deadline: float,
+        *,
         trace: Trace | None = None,
         number: str = "",
+        caller: str = "",
     ) -> Deferred[Outcome]:
         """Give the user another password: ACCEPTED is done. Fires within `deadline`, never fails.
 
         UNAVAILABLE may have been done all the same: a change on its way cannot be called back.
         """
-        login = Login(front_end, "set_password", self._clock.seconds(), trace, number)
+        login = self._begin(front_end, "set_password", trace, number, caller)
         return self._run(login, self._set_password(login, user, domain, password), deadline)
 
     def register(
@@ -145,11 +173,13 @@ class Authenticator:
         domain: bytes,
         password: Secret,
         deadline: float,
+        *,
         trace: Trace | None = None,
         number: str = "",
+        caller: str = "",
     ) -> Deferred[Outcome]:
         """Make a user who exists nowhere: ACCEPTED is done. Otherwise as `set_password`."""
-        login = Login(front_end, "register", self._clock.seconds(), trace, number)
+        login = self._begin(front_end, "register", trace, number, caller)
         return self._run(login, self._register(login, user, domain, password), deadline)
 
     def refuse(
@@ -159,18 +189,28 @@ class Authenticator:
         user: bytes,
         domain: bytes,
         reason: Reason,
+        *,
         number: str = "",
+        caller: str = "",
     ) -> Outcome:
         """Refuse what nobody is asked about, such as a removal; it has its line like a login."""
-        login = Login(front_end, operation, self._clock.seconds(), None, number)
+        login = self._begin(front_end, operation, None, number, caller)
         self._admit(login, user, domain)
         outcome = model.rejected(reason)
         self._settle(login, outcome)
         return outcome
 
-    def turn_away(self, front_end: str, operation: str, reason: Reason, number: str = "") -> None:
+    def turn_away(
+        self,
+        front_end: str,
+        operation: str,
+        reason: Reason,
+        *,
+        number: str = "",
+        caller: str = "",
+    ) -> None:
         """Write the line of a request that names nobody, or comes from somebody who may not ask."""
-        login = Login(front_end, operation, self._clock.seconds(), None, number)
+        login = self._begin(front_end, operation, None, number, caller)
         self._settle(login, model.rejected(reason))
 
     def number(self) -> str:
@@ -184,6 +224,16 @@ class Authenticator:
         waiting: Deferred[None] = Deferred()
         self._idle.append(waiting)
         return waiting
+
+    def end(self) -> None:
+        """Wait for nobody any more: what is under way cannot be told."""
+        while self._under_way:
+            self._give_up(next(iter(self._under_way)), Reason.STOPPING)
+
+    def _begin(
+        self, front_end: str, operation: str, trace: Trace | None, number: str, caller: str
+    ) -> Login:
+        return Login(front_end, operation, self._clock.seconds(), trace, number, caller)
 
     async def _check_password(
         self, login: Login, user: bytes, domain: bytes, password: Secret
@@ -218,8 +268,11 @@ class Authenticator:
         cannot_tell: tuple[Outcome, str] | None = None
         reason = Reason.USER_UNKNOWN
         for named in rule.exists:
-            outcome = await self._ask(login, named, named.checker.user_exists)
+            outcome = None if login.trace else named.remembered(_jid(login))
+            if outcome is None:
+                outcome = await self._look_up(login, named, login.trace)
             if outcome.verdict is Verdict.ACCEPTED:
+                login.checker = named.name
                 return outcome
             if outcome.verdict is Verdict.UNAVAILABLE:
                 cannot_tell = cannot_tell or (outcome, named.name)
@@ -287,9 +340,9 @@ class Authenticator:
 
         A user who is refused, as one whose account is disabled, is there all the same.
         """
-        trace = login.trace or Trace()
+        trace = login.trace or Trace()  # with one, nobody answers from what is kept
         for named in checkers:
-            outcome = await self._ask(login, named, partial(_exists, named.checker, trace))
+            outcome = await self._look_up(login, named, trace)
             if outcome.verdict is Verdict.UNAVAILABLE:
                 return outcome
             refused = outcome.verdict is Verdict.REJECTED
@@ -326,23 +379,38 @@ class Authenticator:
             login.step("user", f"prepared as {login.jid}")
         return rule if wrong is None else model.rejected(wrong)
 
+    async def _look_up(self, login: Login, named: NamedChecker, trace: Trace | None) -> Outcome:
+        """Whether a checker has the user."""
+        asking = partial(named.checker.user_exists, _jid(login), trace)
+        return await self._ask_by_turns(login, named, named.lookups, asking)
+
     async def _ask(
         self,
         login: Login,
         named: NamedChecker,
         ask: Callable[..., Awaitable[Outcome]],
-        *about: Secret,
+        about: Secret,
     ) -> Outcome:
-        """What a checker says, when it is this front end's turn there."""
+        """What a checker says of a password, or does with it."""
+        asking = partial(ask, _jid(login), about, login.trace)
+        return await self._ask_by_turns(login, named, named.turns, asking)
+
+    async def _ask_by_turns(
+        self,
+        login: Login,
+        named: NamedChecker,
+        turns: Turns,
+        ask: Callable[[], Awaitable[Outcome]],
+    ) -> Outcome:
         login.checker = named.name
         try:
-            turn = named.turns.take(login.front_end)
+            turn = turns.take(login.front_end)
             if turn is not None:
                 await turn
             try:
-                outcome = await ask(_jid(login), *about, login.trace)
+                outcome = await ask()
             finally:
-                named.turns.leave()
+                turns.leave()
         except CancelledError:
             raise
         except LineFull:
@@ -378,12 +446,15 @@ class Authenticator:
             work.addBoth(self._judged, login)
             if not login.answer.called:
                 self._under_way.add(login)
-                login.expiry = self._clock.callLater(deadline, self._expire, login, work)
+                login.work = work
+                give_up = partial(self._give_up, login, Reason.DEADLINE_PASSED)
+                login.expiry = self._clock.callLater(deadline, give_up)
         return login.answer
 
-    def _expire(self, login: Login, work: Deferred[None]) -> None:
-        self._settle(login, model.unavailable(Reason.DEADLINE_PASSED))
-        work.cancel()
+    def _give_up(self, login: Login, reason: Reason) -> None:
+        self._settle(login, model.unavailable(reason))
+        assert login.work is not None  # _run has set it
+        login.work.cancel()
 
     def _judged(self, result: Outcome | Failure, login: Login) -> None:
         late = login.answer.called
@@ -406,6 +477,7 @@ class Authenticator:
             try:
                 self._login_log.line(
                     login.number or self.number(),
+                    login.caller,
                     login.front_end,
                     login.operation,
                     "-" if login.jid is None else f"{login.jid.local}@{login.jid.domain}",
@@ -465,11 +537,6 @@ def _leaves_nothing(octets: bytes) -> bool:
     except UnicodeDecodeError:
         return False
     return all(one.isspace() or stringprep.in_table_b1(one) for one in text)
-
-
-def _exists(checker: Checker, trace: Trace, jid: JID, _: Trace | None) -> Awaitable[Outcome]:
-    """Ask with a trace of its own: with one, nobody answers from what is kept."""
-    return checker.user_exists(jid, trace)
 
 
 def _jid(login: Login) -> JID:

@@ -21,6 +21,8 @@ DEADLINE = 8.0
 """Seconds; ejabberd gives up after 30, and a login may have waited in its queue before."""
 LEAST_LEFT = 1.5
 """Seconds that a second server must have, the daemon's head start over the connector included."""
+OF_LISTENERS = ("listen", "http", "clients")
+"""Sections that are there for listeners alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,8 +96,13 @@ class Configuration:
     checkers: Mapping[str, CheckerSettings]
 
 
-def load(path: Path) -> Configuration:
-    """Read and judge a file. Raises ConfigurationError with every mistake in it."""
+def load(path: Path, *, listens: bool = True) -> Configuration:
+    """Read and judge a file. Raises ConfigurationError with every mistake in it.
+
+    Without `listens` it is for a program that opens no listener: [listen], [http] and [clients]
+    need not be there, and nothing in them is looked at, so that no mistake of theirs and no secret
+    or key that cannot be read keeps anybody out.
+    """
     try:
         data = tomllib.loads(path.read_bytes().decode())
     except OSError as error:
@@ -108,13 +115,15 @@ def load(path: Path) -> Configuration:
         raise ConfigurationError(
             [f"{path} is nested too deeply, or has too long a number"]
         ) from None
+    if not listens:
+        data = {section: value for section, value in data.items() if section not in OF_LISTENERS}
     mistakes = Mistakes()
-    configuration = _read(Table(data, "", mistakes, path.absolute().parent))
+    configuration = _read(Table(data, "", mistakes, path.absolute().parent), listens=listens)
     mistakes.check()
     return configuration
 
 
-def _read(root: Table) -> Configuration:
+def _read(root: Table, *, listens: bool = True) -> Configuration:
     general = root.table("authbridge")
     deadline = general.duration("deadline", DEADLINE, least=0.1, most=LONGEST_DEADLINE)
     general.close()
@@ -154,7 +163,10 @@ def _read(root: Table) -> Configuration:
         checkers={name: checker for name, checker in checkers.items() if checker is not None},
     )
     root.close()
-    _check_whole(root, configuration)
+    if listens:
+        _check_listeners(root, configuration)
+    _check_deadlines(root, configuration)
+    _check_namesakes(root, configuration)
     return configuration
 
 
@@ -177,8 +189,8 @@ def _read_domains(
     return domains
 
 
-def _check_whole(root: Table, configuration: Configuration) -> None:
-    """What no table can tell alone."""
+def _check_listeners(root: Table, configuration: Configuration) -> None:
+    """What listens fits together with who may call."""
     add = root.mistakes.add
     if not (configuration.listen_extauth or configuration.listen_http):
         add("listen", 'nothing listens; give extauth = ["unix:…"] or http = ["tcp:…"]')
@@ -189,10 +201,11 @@ def _check_whole(root: Table, configuration: Configuration) -> None:
             f"is only for listeners on loopback or a Unix socket; {', '.join(outside)} is neither",
         )
     _check_peers(root, configuration)
+    http = configuration.http
+    if http.connections and http.peer_connections and http.peer_connections > http.connections:
+        add("http.peer_connections", f"is more than http.connections, {http.connections}")
     if configuration.listen_http and not (configuration.clients or configuration.http.anonymous):
         add("clients", "listen.http serves nobody yet; `authbridge client new NAME` makes a client")
-    _check_deadlines(root, configuration)
-    _check_namesakes(root, configuration)
     if ANY_DOMAIN not in configuration.domains:
         for name, client in configuration.clients.items():
             for domain in sorted(client.domains - {ANY_DOMAIN} - configuration.domains.keys()):
@@ -212,7 +225,9 @@ def _check_peers(root: Table, configuration: Configuration) -> None:
 
 
 def _check_deadlines(root: Table, configuration: Configuration) -> None:
-    shortest = min(configuration.extauth.deadline, configuration.http.deadline)
+    shortest = configuration.extauth.deadline
+    if configuration.listen_http:
+        shortest = min(shortest, configuration.http.deadline)
     for name, checker in configuration.checkers.items():
         if checker.patience and checker.patience + LEAST_LEFT > shortest:
             root.mistakes.add(

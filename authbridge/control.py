@@ -29,7 +29,7 @@ from authbridge.authenticator import Authenticator
 from authbridge.frontends import extauth
 from authbridge.frontends.http_answers import answer_of, answer_of_basic, answer_of_json
 from authbridge.model import Outcome, Trace
-from authbridge.rooms import credentials
+from authbridge.peers import credentials
 from authbridge.secret import Secret
 from authbridge.wire.http import Answer
 
@@ -54,13 +54,15 @@ class Explainer:
         if password is not None:
             trace, number = Trace(), ask.number()
             outcome = await ask.check_password(
-                "explain", user, domain, password, self.deadline, trace, number
+                "explain", user, domain, password, self.deadline, trace=trace, number=number
             )
             login = _tell(outcome, trace, number, self.extauth.outage_auth)
             login["answers"]["basic"] = _line(answer_of_basic(outcome))
             login["answers"]["json"] = _line(answer_of_json(outcome))
         trace, number = Trace(), ask.number()
-        outcome = await ask.user_exists("explain", user, domain, self.deadline, trace, number)
+        outcome = await ask.user_exists(
+            "explain", user, domain, self.deadline, trace=trace, number=number
+        )
         exists = _tell(outcome, trace, number, self.extauth.outage_isuser)
         return {"jid": jid, "login": login, "exists": exists}
 

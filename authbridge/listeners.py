@@ -19,12 +19,16 @@ from twisted.internet.protocol import Factory
 from twisted.internet.ssl import CertificateOptions
 
 from authbridge import server_tls
-from authbridge.settings import Table
+from authbridge.settings import Table, did_you_mean
 
 LAST_PORT = 65535
 WITH_PORT = ("tcp", "tcp6", "ssl")
-BACKLOG = 50
-"""Connections that the system lets wait to be taken; Twisted's default."""
+KINDS = (*WITH_PORT, "unix", "systemd")
+"""Of Twisted's and its plugins' there are more: with `tls` a listener would have Twisted's idea of
+TLS and not ours, and with `haproxy` whoever calls could say where it calls from."""
+BACKLOG = 1024
+"""Connections with TLS that the system lets wait to be taken; Twisted's default, 50, is too few for
+the minute after a restart, when everybody reconnects at once."""
 LONGEST_SOCKET_PATH = 107
 """Octets that Linux takes as the path of a Unix socket (unix(7))."""
 
@@ -35,7 +39,7 @@ class Listener:
 
     text: str
     kind: str
-    """Its first word: "tcp", "unix", "systemd" …"""
+    """Its first word, one of `KINDS`."""
     path: Path | None
     """Of a Unix socket."""
     local: bool
@@ -80,6 +84,9 @@ def parse(text: str) -> Listener:
     kind, *rest = (re.sub(r"\\(.)", r"\1", part) for part in re.split(r"(?<!\\):", text))
     options = dict(part.split("=", 1) for part in rest if "=" in part)
     first = next((part for part in rest if "=" not in part), "")
+    if kind not in KINDS:
+        instead = "; with TLS it is ssl:" if kind == "tls" else did_you_mean(kind, KINDS)
+        raise ValueError(f'there is no kind of listener "{kind}"{instead}')
     tls = None
     if kind == "ssl":
         options.setdefault("port", first)
@@ -93,7 +100,7 @@ def parse(text: str) -> Listener:
         if kind in WITH_PORT and not (port.isdecimal() and int(port) <= LAST_PORT):
             raise ValueError(f"a port is a number up to {LAST_PORT}")
         local = _is_loopback(options.get("interface", ""))
-        return Listener(text, kind, None, local, tls, options)
+        return Listener(text, kind, None, local, tls, options if kind == "ssl" else {})
     path = Path(options.get("address", first))
     if not path.is_absolute() or path.is_dir():
         raise ValueError("a socket's path begins with / and is no folder")

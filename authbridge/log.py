@@ -106,7 +106,7 @@ _CHANGES = (Reason.PASSWORD_CHANGED, Reason.USER_REGISTERED)
 
 
 class LoginLog:
-    """One line for each login: request id, front end, jid, checker, verdict, reason, ms."""
+    """One line for each login: its id, who asked for what about whom, who decided what and why."""
 
     def __init__(self, settings: LogSettings, write: Write, wall: Callable[[], float]) -> None:
         """`write` takes one line without its newline; `wall` gives seconds since the epoch."""
@@ -127,6 +127,7 @@ class LoginLog:
     def line(
         self,
         number: str,
+        caller: str,
         front_end: str,
         operation: str,
         jid: str,
@@ -134,7 +135,8 @@ class LoginLog:
         outcome: Outcome,
         seconds: float,
     ) -> None:
-        """Write the line of one login. `jid` is a prepared one, or "-" where it is none."""
+        """Write the line of one login. `jid` is a prepared one, or "-"; `caller` a client's name
+        or an address, or empty."""
         when = self._stamp.text(self._wall())
         # .value is a property call on an enum; _value_ is the same as an attribute.
         verdict, reason = outcome.verdict._value_, outcome.reason._value_
@@ -152,6 +154,7 @@ class LoginLog:
                     "reason": reason,
                     "ms": round(seconds * 1000, 2),
                 }
+                | ({"caller": caller} if caller else {})
             )
         else:
             line = (
@@ -159,6 +162,8 @@ class LoginLog:
                 f"checker={checker} verdict={verdict} reason={reason} "
                 f"ms={seconds * 1000:.2f}"
             )
+            if caller:
+                line += f" caller={caller}"
         self._write(line)
 
 

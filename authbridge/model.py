@@ -81,6 +81,7 @@ class Reason(enum.Enum):
     REQUEST_INCOMPLETE = "request_incomplete"
     DEADLINE_PASSED = "deadline_passed"
     OVERLOADED = "overloaded"
+    STOPPING = "stopping"
     SOURCE_UNREADABLE = "source_unreadable"
     DIRECTORY_UNREACHABLE = "directory_unreachable"
     DIRECTORY_UNTRUSTED = "directory_untrusted"
@@ -132,6 +133,7 @@ _WORDS = {
     Reason.REQUEST_INCOMPLETE: "the request was not complete in time",
     Reason.DEADLINE_PASSED: "no answer came within the deadline",
     Reason.OVERLOADED: "too many logins are waiting already",
+    Reason.STOPPING: "the daemon was stopped before there was an answer",
     Reason.SOURCE_UNREADABLE: "the users could not be read",
     Reason.DIRECTORY_UNREACHABLE: "there is no connection to the directory",
     Reason.DIRECTORY_UNTRUSTED: "the directory's TLS could not be verified; nothing was sent to it",
@@ -194,6 +196,15 @@ class Checker(Protocol):
     async def user_exists(self, jid: JID, trace: Trace | None) -> Outcome:
         """ACCEPTED where there is such a user, REJECTED or UNKNOWN_USER where there is none. An
         answer may be one that was kept, but not where there is a trace."""
+        ...
+
+
+@runtime_checkable
+class Remembering(Protocol):
+    """A checker that keeps what it has found out about users, for a while."""
+
+    def remembered(self, jid: JID) -> Outcome | None:
+        """What `user_exists` would answer from what is kept; None: it has to ask."""
         ...
 
 

@@ -22,7 +22,7 @@ from cryptography.hazmat.primitives.serialization import (
 from OpenSSL import SSL
 from twisted.internet.ssl import AcceptableCiphers, CertificateOptions, TLSVersion
 
-from authbridge.settings import private_file_trouble
+from authbridge.settings import did_you_mean, private_file_trouble
 
 _CIPHERS = AcceptableCiphers.fromOpenSSLCipherString(
     "TLS13-AES-256-GCM-SHA384:TLS13-CHACHA20-POLY1305-SHA256:TLS13-AES-128-GCM-SHA256:"
@@ -42,7 +42,7 @@ def make_context(options: Mapping[str, str]) -> CertificateOptions:
     """
     for option in options:
         if option not in OPTIONS:
-            raise ValueError(f"{option} is not known; there is {', '.join(sorted(OPTIONS))}")
+            raise ValueError(f'there is no option "{option}"{did_you_mean(option, OPTIONS)}')
     key, certificates = options.get("privateKey"), options.get("certKey")
     if key is None or certificates is None:
         raise ValueError("privateKey and certKey are missing: files in PEM")

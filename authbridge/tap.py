@@ -11,7 +11,7 @@ import resource
 import socket
 import syslog
 import time
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,13 +28,13 @@ from twisted.python.components import Componentized
 from twisted.python.failure import Failure
 from twisted.python.logfile import LogFile
 
-from authbridge import config
+from authbridge import config, rooms
 from authbridge.authenticator import Authenticator, Domain, NamedChecker
 from authbridge.checkers import Surroundings
 from authbridge.config import Configuration
 from authbridge.control import ControlFactory, Explainer
 from authbridge.frontends.extauth import ConnectorFactory, ExtauthFrontEnd
-from authbridge.frontends.http import HttpFrontEnd, HttpSettings
+from authbridge.frontends.http import HttpFrontEnd
 from authbridge.frontends.http_server import HttpFactory
 from authbridge.listeners import Listener
 from authbridge.log import EventLog, LineStream, LoginLog, Write, to_twisted
@@ -88,7 +88,10 @@ def build(configuration: Configuration, write: Write, reactor: Any) -> House:
     surroundings = Surroundings(reactor, workers, time.time, random.random)
     checkers = {
         name: NamedChecker(
-            name, settings.make(surroundings), Turns(settings.at_once, settings.most_waiting)
+            name,
+            settings.make(surroundings),
+            turns=Turns(settings.at_once, settings.most_waiting),
+            lookups=Turns(settings.at_once, settings.most_waiting),
         )
         for name, settings in configuration.checkers.items()
     }
@@ -139,6 +142,7 @@ class Daemon(MultiService):
         self._reactor = reactor
         self._observer = observer
         self._ports: list[IListeningPort] = []
+        self._connectors: list[Room] = []
 
     def setServiceParent(self, parent: Any) -> None:
         """twistd takes its log's observer from the application; ours knows what not to write."""
@@ -153,35 +157,22 @@ class Daemon(MultiService):
         be opened: a daemon that serves half of what it should is found out too late."""
         super().privilegedStartService()
         configuration, house = self._house.configuration, self._house
+        of_extauth, of_http = room_sizes(configuration)
         front_end = house.extauth()
         for listener in configuration.listen_extauth:
-            room = self._room(listener, configuration.listen_extauth, EXTAUTH_SHARE)
+            room = Room(listener.text, self._reactor, *of_extauth)
+            self._connectors.append(room)
             connectors = ConnectorFactory(front_end, configuration.extauth, self._reactor, room)
             self._listen(listener, connectors)
         http = HttpFrontEnd(
             house.authenticator, configuration.http, configuration.clients, socket.gethostname()
         )
         for listener in configuration.listen_http:
-            room = self._room(listener, configuration.listen_http, HTTP_SHARE, configuration.http)
+            room = Room(listener.text, self._reactor, *of_http)
             self._listen(listener, HttpFactory(http, self._reactor, room))
         control = ControlFactory(house.explainer())
         for listener in configuration.listen_control:
             self._listen(listener, control)
-
-    def _room(
-        self,
-        listener: Listener,
-        beside: Sequence[Listener],
-        share: float,
-        settings: HttpSettings | None = None,
-    ) -> Room:
-        """The room of a listener. What remains of the descriptors is the checkers'."""
-        descriptors = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-        most = (settings and settings.connections) or max(
-            1, int(descriptors * share) // len(beside)
-        )
-        of_a_peer = (settings and settings.peer_connections) or max(1, most * 3 // 4)
-        return Room(listener.text, self._reactor, most, of_a_peer)
 
     def startService(self) -> None:
         """Let the work begin."""
@@ -201,6 +192,9 @@ class Daemon(MultiService):
             await idle
         except defer.TimeoutError:
             log.warn("stopping with logins under way")
+            for room in self._connectors:
+                room.close()  # whoever asked for ejabberd asks the next daemon again
+            self._house.authenticator.end()
         await deferLater(self._reactor, 0)  # a turn of the reactor, to write the last answers
         self._house.stop()
         await maybeDeferred(super().stopService)
@@ -217,6 +211,19 @@ class Daemon(MultiService):
                 why = "another daemon listens there"
             raise SystemExit(f"authbridge: cannot listen on {listener.text}: {why}")
         log.info("listening on {listener}", listener=listener.text)
+
+
+def room_sizes(configuration: Configuration) -> tuple[tuple[int, int], tuple[int, int]]:
+    """Of the rooms of extauth's listeners, and of those of HTTP. What remains of the descriptors is
+    the checkers'. SystemExit where those of HTTP do not fit."""
+    descriptors = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    extauth, http = len(configuration.listen_extauth), len(configuration.listen_http)
+    most, of_a_peer = configuration.http.connections, configuration.http.peer_connections
+    try:
+        of_http = rooms.sizes(descriptors, HTTP_SHARE, http, most, of_a_peer)
+    except ValueError as error:
+        raise SystemExit(f"authbridge: http.connections: {error}") from None
+    return rooms.sizes(descriptors, EXTAUTH_SHARE, extauth, None, None), of_http
 
 
 def harden() -> None:

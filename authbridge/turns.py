@@ -22,6 +22,7 @@ class Turns:
     def __init__(self, at_once: int, most_waiting: int) -> None:
         """`at_once` may ask; of each front end at most `most_waiting` more stand in line."""
         self._free = at_once
+        self._letting_in = False
         self._most_waiting = most_waiting
         self._lines: dict[str, deque[Deferred[None]]] = {}
         self._by_turns: deque[str] = deque()
@@ -34,8 +35,8 @@ class Turns:
 
         Whoever goes ahead calls `leave` in the end; whoever has cancelled does not.
         """
-        if self._free:
-            self._free -= 1  # then nobody is waiting
+        if self._free and not self._by_turns:
+            self._free -= 1
             return None
         line = self._lines.setdefault(front_end, deque())
         if len(line) - self._given_up.get(front_end, 0) >= self._most_waiting:
@@ -48,6 +49,18 @@ class Turns:
 
     def leave(self) -> None:
         """Somebody is done: the next may ask."""
+        self._free += 1
+        if self._letting_in:
+            return  # who was let in was answered at once, and the loop below goes on
+        self._letting_in = True
+        try:
+            while self._free and (turn := self._next()) is not None:
+                self._free -= 1
+                turn.callback(None)
+        finally:
+            self._letting_in = False
+
+    def _next(self) -> Deferred[None] | None:
         while self._by_turns:
             front_end = self._by_turns.popleft()
             line = self._lines[front_end]
@@ -55,9 +68,9 @@ class Turns:
             if line:
                 self._by_turns.append(front_end)
             if not turn.called:
-                return turn.callback(None)
+                return turn
             self._given_up[front_end] -= 1
-        self._free += 1
+        return None
 
     def _give_up(self, front_end: str) -> None:
         # Its place in the line is met later: to look for it now would cost each of a thousand

@@ -47,8 +47,10 @@ class Workers:
         done: Deferred[T] = Deferred()
 
         def begin() -> T | None:
-            if done.called or self._stopped:  # called: cancelled meanwhile
+            if done.called:  # cancelled meanwhile
                 return None
+            if self._stopped:
+                raise Overloaded  # what was not looked at must not look like a no
             return work()
 
         def finished(_success: bool, result: Any) -> None:

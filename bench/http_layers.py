@@ -80,7 +80,7 @@ def transport(port: str) -> None:
 
 
 def parser(port: str) -> None:
-    """And twisted.web's parser."""
+    """And twisted.web's parser, which ours takes the place of."""
     listen(Unlogged(), port)
 
 
@@ -92,7 +92,7 @@ def listen(factory: Any, port: str) -> None:
 
 
 def connections(*arguments: str) -> None:
-    """Our connections: whatever they take is answered with yes."""
+    """Our connections and our parser: whatever they take is answered with yes."""
 
     def serve(_: HttpFrontEnd, call: Any) -> None:
         call.answer(YES)

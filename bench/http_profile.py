@@ -1,9 +1,8 @@
 """`python -m bench.http_profile [keep|new]`: where the CPU of an HTTP check_password goes.
 
 Two views, as for LDAP (`bench.ldap_profile`). Layers: the same requests to servers that have ever
-more of ours in them (`bench.http_layers`), in turns, beside an aiohttp and a Site of twisted.web;
-the difference of two is what the layer costs. Samples (`bench.sampling`): which function was
-running.
+more of ours in them (`bench.http_layers`), in turns, beside aiohttp and twisted.web; the difference
+of two is what the layer costs. Samples (`bench.sampling`): which function was running.
 """
 
 from __future__ import annotations
@@ -20,14 +19,18 @@ from bench.rounds import Results, Turn, Variant, print_table, rate, total
 from bench.sampling import print_samples
 from bench.workplace import Daemon, Workplace, connects, free_port, jids
 
-BARE = {"Twisted's transport, a constant": "transport", "and twisted.web's parser": "parser"}
+TRANSPORT, PARSER = "Twisted's transport, a constant", "twisted.web's parser, a constant"
 OURS = {
-    "our connections, a constant": ("connections", "refused"),
+    "and our connections": ("connections", "refused"),
     "and the front end": ("front_end", "refused"),
     f"all: {QUIET}": ("daemon", "refused"),
     SHIPPED: ("daemon", "all"),
 }
-PEERS = {AIOHTTP: "bench.aiohttp_constant", TWISTED: "bench.twisted_constant"}
+PEERS = {
+    AIOHTTP: ["bench.aiohttp_constant"],
+    TWISTED: ["bench.twisted_constant"],
+    PARSER: ["bench.http_layers", "parser"],
+}
 
 
 class Servers:
@@ -37,8 +40,19 @@ class Servers:
         self._place, self._requests, self._kind = place, requests, kind
         self.variants: list[Variant] = []
 
-    def add(self, name: str, port: int, module: str, *arguments: str) -> Program:
-        """Start one, and wait until it listens."""
+    def add(self, name: str, *command: str) -> None:
+        """Start a module that is given its port."""
+        port = free_port()
+        self._start(name, port, *command, str(port))
+
+    def add_layer(self, name: str, layer: str, logins: str, *options: str) -> Program:
+        """Start a daemon, or what a layer has of it."""
+        folder = f"daemon-{len(self.variants)}"
+        daemon = Daemon(self._place, folder, logins=logins, core=SERVER, start=False)
+        arguments = (*options, layer, "run", "--config", str(daemon.configuration))
+        return self._start(name, daemon.port, "bench.http_layers", *arguments)
+
+    def _start(self, name: str, port: int, module: str, *arguments: str) -> Program:
         log = self._place.folder / f"server-{len(self.variants)}.log"
         program = self._place.start(self._place.module(module, *arguments), log, core=SERVER)
         program.wait_for(lambda: connects(port), name)
@@ -47,24 +61,14 @@ class Servers:
         self.variants.append(Variant(name, load, {"server": pids}))
         return program
 
-    def add_layer(self, name: str, layer: str, logins: str, *options: str) -> Program:
-        """Start a daemon, or what a layer has of it."""
-        folder = f"daemon-{len(self.variants)}"
-        daemon = Daemon(self._place, folder, logins=logins, core=SERVER, start=False)
-        arguments = (*options, layer, "run", "--config", str(daemon.configuration))
-        return self.add(name, daemon.port, "bench.http_layers", *arguments)
-
 
 def layers(servers: Servers, rounds: int, seconds: float, title: str) -> None:
     """Print what each costs, and how much more than the one before."""
-    for name, layer in BARE.items():
-        port = free_port()
-        servers.add(name, port, "bench.http_layers", layer, str(port))
+    servers.add(TRANSPORT, "bench.http_layers", "transport")
     for name, (layer, logins) in OURS.items():
         servers.add_layer(name, layer, logins)
-    for name, module in PEERS.items():
-        port = free_port()
-        servers.add(name, port, module, str(port))
+    for name, command in PEERS.items():
+        servers.add(name, *command)
     results = Results(servers.variants, rounds, seconds)
     rows = []
     before: list[Turn] = []

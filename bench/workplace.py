@@ -22,7 +22,7 @@ USERS = 1000
 _CONFIGURATION = """\
 [listen]
 extauth = ["unix:{folder}/extauth.sock:mode=600"]
-http = ["tcp:{port}:interface=127.0.0.1"]
+http = ["tcp:{port}:interface=127.0.0.1:backlog=1024"]
 
 [extauth]
 users = ["{uid}"]

@@ -120,7 +120,7 @@ def _silenced(checker: C) -> C:
 
 def named_checker(name: str, checker: Checker) -> NamedChecker:
     """One that as many may ask as like to."""
-    return NamedChecker(name, checker, Turns(at_once=1_000_000, most_waiting=0))
+    return NamedChecker(name, checker, turns=Turns(1_000_000, 0), lookups=Turns(1_000_000, 0))
 
 
 class House:
@@ -153,22 +153,24 @@ class House:
         self, user: str = "alice", password: str = "wonderland", trace: Trace | None = None
     ) -> Deferred[Outcome]:
         return self.authenticator.check_password(
-            "test", user.encode(), b"example.org", Secret(password.encode()), 8.0, trace
+            "test", user.encode(), b"example.org", Secret(password.encode()), 8.0, trace=trace
         )
 
     def exists(self, user: str = "alice", trace: Trace | None = None) -> Deferred[Outcome]:
-        return self.authenticator.user_exists("test", user.encode(), b"example.org", 8.0, trace)
+        return self.authenticator.user_exists(
+            "test", user.encode(), b"example.org", 8.0, trace=trace
+        )
 
     def change(
         self, user: str = "alice", password: str = "new", trace: Trace | None = None
     ) -> Deferred[Outcome]:
         return self.authenticator.set_password(
-            "test", user.encode(), b"example.org", Secret(password.encode()), 8.0, trace
+            "test", user.encode(), b"example.org", Secret(password.encode()), 8.0, trace=trace
         )
 
     def register(
         self, user: str = "alice", password: str = "new", trace: Trace | None = None
     ) -> Deferred[Outcome]:
         return self.authenticator.register(
-            "test", user.encode(), b"example.org", Secret(password.encode()), 8.0, trace
+            "test", user.encode(), b"example.org", Secret(password.encode()), 8.0, trace=trace
         )

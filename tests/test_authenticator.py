@@ -117,7 +117,9 @@ def test_a_domain_that_is_not_served_is_refused(domain):
     house = House(checker := ScriptedChecker(YES))
     authenticator = house.authenticator
     trace = Trace()
-    outcome = now(authenticator.check_password("t", b"alice", domain, Secret(b"x"), 8.0, trace))
+    outcome = now(
+        authenticator.check_password("t", b"alice", domain, Secret(b"x"), 8.0, trace=trace)
+    )
     assert outcome == model.rejected(Reason.DOMAIN_UNKNOWN)
     assert now(authenticator.user_exists("t", b"alice", domain, 8.0)) == outcome
     assert checker.asked == []
@@ -298,3 +300,15 @@ def test_idle_fires_when_the_last_login_has_its_answer():
     house.clock.advance(8)
     assert second.called
     assert idle == [None]
+
+
+def test_whoever_is_under_way_at_the_end_cannot_be_told():
+    house = House(silent := silent_checker())
+    outcomes = []
+    house.check().addCallback(outcomes.append)
+    house.authenticator.end()
+    assert outcomes == [model.unavailable(Reason.STOPPING)]
+    assert silent.cancelled
+    assert house.authenticator.idle().called
+    house.authenticator.end()
+    assert len(house.lines) == 1

@@ -339,6 +339,9 @@ def test_a_star_serves_the_domains_of_any_client(folder):
     )
 
 
+# --- the file, and the manual ---------------------------------------------------------------------
+
+
 def test_a_file_that_cannot_be_read_is_said_so(folder):
     deep = b"a = " + b"[" * 100_000
     digits = b"a = " + b"1" * 5_000

@@ -29,7 +29,6 @@ check = ["local"]
 kind = "file"
 path = "users"
 """
-# Of Twisted's own use of pyOpenSSL.
 
 
 @pytest.fixture
@@ -59,6 +58,13 @@ def test_without_settings_nothing_is_limited_but_by_the_defaults(load):
     http = load().http
     assert (http.anonymous, http.deadline, http.hosts) == (False, 8.0, ())
     assert (http.connections, http.peer_connections) == (None, None)
+
+
+def test_a_peer_may_have_all_connections_of_a_listener(load):
+    http = load("[http]", "[http]\nconnections = 7\npeer_connections = 7").http
+    assert (http.connections, http.peer_connections) == (7, 7)
+    http = load("[http]", "[http]\npeer_connections = 1000000").http
+    assert (http.connections, http.peer_connections) == (None, 1_000_000)
 
 
 def test_hosts_and_caps_are_read(load):
@@ -122,10 +128,12 @@ def test_nobody_comes_by_a_unix_socket_where_there_is_none(load):
         ("connections = -1", "http.connections: should be a whole number between 1 and 1000000"),
         ('connections = "7"', "http.connections: should be a whole number between 1 and 1000000"),
         ("peer_connections = 0", "http.peer_connections: should be a whole number between 1 and 1"),
+        ("connections = 7\npeer_connections = 8",
+         "http.peer_connections: is more than http.connections, 7"),
         ("peer_connections = true", "http.peer_connections: should be a whole number between 1 a"),
         ('deadline = "11m"', "http.deadline: should be between 0.1 and 600 seconds"),
     ],
-)
+)  # fmt: skip
 def test_a_mistake_in_http_is_one_line_with_its_key(load, setting, mistake):
     (line,) = load("[http]", f"[http]\n{setting}")
     assert line.startswith(mistake)
@@ -146,7 +154,8 @@ def test_what_no_caller_could_name_us_by_is_a_mistake(load, host):
     [
         ('["127.0.0.1"]', "[]", "clients.nginx.peers: names nobody, so that nobody could call"),
         ('["127.0.0.1"]', '"127.0.0.1"', "clients.nginx.peers: should be a list of different str"),
-        ('["127.0.0.1"]', '["10.0.0.1/24"]', 'clients.nginx.peers: "10.0.0.1/24" is no address, n'),
+        ('["127.0.0.1"]', '["10.0.0.1/24"]',
+         'clients.nginx.peers: "10.0.0.1/24" should be "10.0.0.0/24", or "10.0.0.1" alone'),
         ('["127.0.0.1"]', '["localhost"]', 'clients.nginx.peers: "localhost" is no address, netw'),
         ('["127.0.0.1"]', '["fe80::1%eth0/64"]', 'clients.nginx.peers: "fe80::1%eth0/64" is no ad'),
         ('peers = ["127.0.0.1"]', "", "clients.nginx.secret_file: is missing"),
@@ -162,6 +171,8 @@ def test_what_no_caller_could_name_us_by_is_a_mistake(load, host):
          "clients.nginx.deadline: should be between 0.1 and 600 seconds"),
         ('may = ["basic"]', 'may = ["basic"]\ndeadline = 0.01',
          "clients.nginx.deadline: should be between 0.1 and 600 seconds"),
+        ("peers =", "peer =",
+         'clients.nginx.peer: there is no such setting; did you mean "peers"?'),
         ('may = ["basic"]', 'may = ["basic"]\npeer = 1',
          'clients.nginx.peer: there is no such setting; did you mean "peers"?'),
     ],

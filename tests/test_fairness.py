@@ -56,7 +56,9 @@ class House:
         self.clock = Clock()
         self.checker = OneByOne()
         self.lines = []
-        named = (NamedChecker("c", self.checker, Turns(at_once, most_waiting)),)
+        named = (
+            NamedChecker("c", self.checker, Turns(at_once, most_waiting), Turns(1, most_waiting)),
+        )
         self.authenticator = Authenticator(
             {"e.org": Domain(named, True)},
             LoginLog(LogSettings(), self.lines.append, lambda: 0.0),
@@ -127,11 +129,60 @@ def test_a_login_whose_time_is_over_while_it_asks_makes_room(make):
 def test_the_id_that_a_front_end_took_is_in_the_line(make):
     house = make()
     number = house.authenticator.number()
-    house.authenticator.turn_away("http", "-", Reason.REQUEST_MALFORMED, number)
+    house.authenticator.turn_away("http", "-", Reason.REQUEST_MALFORMED, number=number)
     house.authenticator.turn_away("http", "-", Reason.REQUEST_MALFORMED)
     assert number == "boot-1"
     assert " login id=boot-1 " in house.lines[0]
     assert " login id=boot-2 " in house.lines[1]
+
+
+class Prompt:
+    """Knows the answer at once, and for a password has to be waited for."""
+
+    def __init__(self):
+        self.password = Deferred()
+
+    async def check_password(self, jid, password, trace):
+        return await self.password
+
+    async def user_exists(self, jid, trace):
+        return model.USER_EXISTS
+
+
+def test_who_asks_for_a_user_does_not_wait_behind_passwords(make):
+    house = make(at_once=1)
+    prompt = Prompt()
+    named = (NamedChecker("c", prompt, Turns(1, 10), Turns(1, 10)),)
+    house.authenticator._domains["e.org"] = Domain(named, named)
+    for user in ("h0", "h1"):
+        assert house.login("http", user) == []
+    found = []
+    house.authenticator.user_exists("extauth", b"bob", b"e.org", 8.0).addCallback(found.append)
+    assert found == [model.USER_EXISTS]
+    prompt.password.callback(model.PASSWORD_MATCHES)
+
+
+class Remembering(Prompt):
+    """Has kept something about bob, and asks somebody silent about anybody else."""
+
+    def remembered(self, jid):
+        return model.USER_UNKNOWN if jid.local == "bob" else None
+
+    async def user_exists(self, jid, trace):
+        return await Deferred()
+
+
+def test_what_is_remembered_waits_for_nobody(make):
+    house = make()
+    named = (NamedChecker("c", Remembering(), Turns(1, 10), Turns(1, 10)),)
+    house.authenticator._domains["e.org"] = Domain(named, named)
+    found = []
+    for user in (b"alice", b"carol", b"bob"):
+        asking = house.authenticator.user_exists("http", user, b"e.org", 8.0)
+        asking.addCallback(found.append)
+    assert [outcome.reason for outcome in found] == [Reason.USER_UNKNOWN]
+    house.clock.advance(8)
+    assert [outcome.reason for outcome in found[1:]] == [Reason.DEADLINE_PASSED] * 2
 
 
 def test_a_kind_says_how_many_may_ask_it_at_once(tmp_path):

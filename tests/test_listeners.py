@@ -14,8 +14,6 @@ from authbridge import listeners
 from authbridge.settings import Mistakes, Table
 from tests.system.pki import make_pki
 
-# Of Twisted's own use of pyOpenSSL.
-
 
 @pytest.mark.parametrize(
     ("text", "kind", "path", "local"),
@@ -32,6 +30,7 @@ def test_an_endpoint_is_read(text, kind, path, local):
     listener = listeners.parse(text)
     assert (listener.kind, listener.local) == (kind, local)
     assert (listener.path and str(listener.path)) == path
+    assert (listener.tls, listener.options) == (None, {})
 
 
 @pytest.mark.parametrize(
@@ -50,6 +49,9 @@ def test_an_endpoint_is_read(text, kind, path, local):
         "unix:/tmp",
         "unix:/a\0b",
         "tcp:99999",
+        "tcp:-1",
+        "tcp6:-1",
+        "tcp:port=-1",
         "ssl:443",
         "\0",
     ],
@@ -59,6 +61,40 @@ def test_what_is_no_endpoint_is_a_mistake(text, tmp_path):
     table = Table({"http": [text]}, "listen", mistakes, tmp_path)
     assert listeners.read_listeners(table, "http") == ()
     assert len(list(mistakes)) == 1
+
+
+KINDS = 'there is "ssl", "systemd", "tcp", "tcp6", "unix"'
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("tpc:9281", 'there is no kind of listener "tpc"; did you mean "tcp"?'),
+        ("TCP:9281", f'there is no kind of listener "TCP"; {KINDS}'),
+        ("9281", f'there is no kind of listener "9281"; {KINDS}'),
+        ("", f'there is no kind of listener ""; {KINDS}'),
+        # Twisted's own TLS would take what ours refuses.
+        ("tls:example.org:9443", 'there is no kind of listener "tls"; with TLS it is ssl:'),
+        # The caller would say where it comes from.
+        ("haproxy:tcp:9281", f'there is no kind of listener "haproxy"; {KINDS}'),
+        ("hapro\\xy:tcp:9281", f'there is no kind of listener "haproxy"; {KINDS}'),
+        ("stdio:", f'there is no kind of listener "stdio"; {KINDS}'),
+        ("fd:3", f'there is no kind of listener "fd"; {KINDS}'),
+        ("tcp\\\\:haproxy:tcp:1", f'there is no kind of listener "tcp\\:haproxy"; {KINDS}'),
+    ],
+)
+def test_no_other_kind_of_endpoint_is_taken_whatever_twisted_has(text, words):
+    with pytest.raises(ValueError) as raised:
+        listeners.parse(text)
+    assert str(raised.value) == words
+
+
+@pytest.mark.parametrize("domain", ["UNIX", "INET"])
+def test_a_socket_may_be_systemds(monkeypatch, domain):
+    """Twisted looks for it when it is first asked, and has none here."""
+    monkeypatch.setattr(listeners, "serverFromString", lambda reactor, text: None)
+    listener = listeners.parse(f"systemd:domain={domain}:index=0")
+    assert (listener.kind, listener.path, listener.local) == ("systemd", None, False)
 
 
 class UnixReactor:
@@ -147,10 +183,10 @@ def files(pki, certificate=None):
 @pytest.mark.parametrize(
     ("before", "after", "expected"),
     [
-        ("ssl:9281", "", (9281, 50, "")),
-        ("ssl:9281:interface=127.0.0.1:backlog=1024", "", (9281, 1024, "127.0.0.1")),
-        ("ssl:port=9281", "", (9281, 50, "")),
-        ("ssl:9281", ":interface=\\:\\:1", (9281, 50, "::1")),
+        ("ssl:9281", "", (9281, 1024, "")),
+        ("ssl:9281:interface=127.0.0.1:backlog=50", "", (9281, 50, "127.0.0.1")),
+        ("ssl:port=9281", "", (9281, 1024, "")),
+        ("ssl:9281", ":interface=\\:\\:1", (9281, 1024, "::1")),
     ],
 )
 def test_a_listener_with_tls_listens_as_its_string_says(pki, before, after, expected):
@@ -183,11 +219,12 @@ def test_a_listener_with_tls_shows_the_chain_in_its_file_or_in_another(pki):
         ("ssl:x", "is no endpoint such as"),
         ("ssl:1:2", "is no endpoint such as"),
         ("ssl:1:port=2", "is no endpoint such as"),
+        ("ssl:-1", "a port is a number up to 65535"),
         ("ssl:99999", "a port is a number up to 65535"),
         ("ssl:1:backlog=x", "is no endpoint such as"),
-        ("ssl:1:sslmethod=TLSv1_METHOD", "sslmethod is not known; there is backlog, certKey, "),
-        ("ssl:1:dhParameters=/x", "dhParameters is not known"),
-        ("ssl:1:interfacs=x", "interfacs is not known"),
+        ("ssl:1:sslmethod=TLSv1_METHOD", 'there is no option "sslmethod"; there is "backlog", '),
+        ("ssl:1:dhParameters=/x", 'there is no option "dhParameters"; there is '),
+        ("ssl:1:interfacs=x", 'there is no option "interfacs"; did you mean "interface"?'),
         ("ssl:1:privateKey=/nowhere", "/nowhere: No such file or directory"),
         ("tcp:1", "is no endpoint such as"),
     ],

@@ -75,12 +75,14 @@ def test_a_moment_is_written_in_utc_to_the_millisecond():
 
 def test_a_login_in_json_has_the_same_parts(lines):
     login_log = LoginLog(JSON, lines.append, lambda: 0.0)
-    login_log.line("i-1", "extauth", "check_password", "ç@e", "c", model.PASSWORD_MISMATCH, 0.00123)
+    mismatch = model.PASSWORD_MISMATCH
+    login_log.line("i-1", "prosody", "http", "check_password", "ç@e", "c", mismatch, 0.00123)
     assert json.loads(lines[0]) == {
         "time": "1970-01-01T00:00:00.000Z",
         "event": "login",
         "id": "i-1",
-        "front_end": "extauth",
+        "front_end": "http",
+        "caller": "prosody",
         "operation": "check_password",
         "jid": "ç@e",
         "checker": "c",

@@ -8,7 +8,7 @@ import socket
 import pytest
 from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
 
-from authbridge.rooms import UNIX, address_of, credentials, peer_of
+from authbridge.peers import UNIX, address_of, credentials, peer_of, plain_address
 
 
 class Transport:
@@ -30,10 +30,49 @@ def over_ipv6(host):
     return Transport(IPv6Address("TCP", host, 50000))
 
 
-@pytest.mark.parametrize("connection", [over_ipv4("192.0.2.1"), over_ipv6("::ffff:192.0.2.1")])
+@pytest.mark.parametrize(
+    "connection",
+    [
+        over_ipv4("192.0.2.1"),
+        over_ipv6("::ffff:192.0.2.1"),
+        over_ipv6("::FFFF:192.0.2.1"),
+        over_ipv6("::ffff:c000:201"),
+        over_ipv6("0:0:0:0:0:ffff:c000:0201"),
+        over_ipv6("::ffff:192.0.2.1%eth0"),
+    ],
+)
 def test_an_ipv4_address_is_the_same_over_ipv6(connection):
     assert address_of(connection) == "192.0.2.1"
     assert peer_of(connection) == "192.0.2.1"
+
+
+def test_what_a_real_socket_says_of_ipv4_over_ipv6_is_ipv4():
+    """The only spelling that there is, on this machine."""
+    with socket.socket(socket.AF_INET6) as listening, socket.socket(socket.AF_INET) as calling:
+        listening.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+        listening.bind(("::", 0))
+        listening.listen()
+        calling.connect(("127.0.0.1", listening.getsockname()[1]))
+        taken, _ = listening.accept()
+        with taken:
+            assert taken.getpeername()[0] != "127.0.0.1"
+            assert plain_address(taken.getpeername()[0]) == "127.0.0.1"
+
+
+@pytest.mark.parametrize(
+    ("host", "plain"),
+    [
+        ("127.0.0.1", "127.0.0.1"),
+        ("2001:DB8:0:0::1", "2001:db8::1"),
+        ("::", "::"),
+        ("::192.0.2.1", "::c000:201"),  # not IPv4 over IPv6
+        ("64:ff9b::192.0.2.1", "64:ff9b::c000:201"),
+        ("::ffff:0:192.0.2.1", "::ffff:0:c000:201"),
+    ],
+)
+def test_an_address_has_one_form(host, plain):
+    assert plain_address(host) == plain
+    assert plain_address(plain) == plain
 
 
 @pytest.mark.parametrize(

@@ -2,8 +2,83 @@
 
 from __future__ import annotations
 
-from authbridge.rooms import QUIET
-from tests.guests import Place
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from authbridge.rooms import MOST, QUIET, sizes
+from tests.guests import Guest, Place
+
+# --- how large ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("descriptors", "share", "listeners", "expected"),
+    [
+        (1024, 0.5, 1, (512, 384)),
+        (1024, 0.5, 3, (170, 127)),
+        (1024, 0.25, 2, (128, 96)),
+        (2 * MOST, 0.5, 1, (MOST, MOST * 3 // 4)),
+        (10**9, 0.5, 1, (MOST, MOST * 3 // 4)),
+        (10**9, 0.25, 4, (MOST, MOST * 3 // 4)),
+        (4, 0.5, 3, (1, 1)),
+        (0, 0.5, 1, (1, 1)),
+    ],
+)
+def test_where_nothing_is_said_listeners_share_the_descriptors(
+    descriptors, share, listeners, expected
+):
+    assert sizes(descriptors, share, listeners, None, None) == expected
+
+
+@pytest.mark.parametrize(
+    ("most", "of_a_peer", "expected"),
+    [
+        (40, None, (40, 30)),
+        (40, 40, (40, 40)),
+        (None, 3, (170, 3)),
+        (1, None, (1, 1)),
+        (256, None, (256, 192)),  # the last that fits
+    ],
+)
+def test_what_is_said_is_so(most, of_a_peer, expected):
+    assert sizes(1024, 0.5, 3, most, of_a_peer) == expected
+
+
+def test_more_than_a_container_has_by_default_may_be_said():
+    assert sizes(10**9, 0.5, 1, 1_000_000, None) == (1_000_000, 750_000)
+
+
+def test_what_leaves_too_little_for_everything_else_is_refused():
+    with pytest.raises(ValueError) as raised:
+        sizes(1024, 0.5, 3, 257, None)
+    assert str(raised.value) == (
+        "771 connections (257 of each listener) are too many for the 1024 descriptors that the "
+        "daemon may have (ulimit -n), of which a quarter is for everything else"
+    )
+
+
+def test_nothing_is_too_much_for_a_front_end_that_does_not_listen():
+    assert sizes(1024, 0.5, 0, 1_000_000, None)[0] == 1_000_000
+    assert sizes(1024, 0.5, 0, None, None)[0] == 512
+
+
+@given(
+    st.integers(1, 1 << 31),
+    st.sampled_from([0.25, 0.5]),
+    st.integers(1, 20),
+    st.none() | st.integers(1, 1_000_000),
+)
+def test_a_quarter_of_the_descriptors_remains_whatever_is_said(descriptors, share, listeners, most):
+    """Unless there is not even one for each listener."""
+    try:
+        each, of_a_peer = sizes(descriptors, share, listeners, most, None)
+    except ValueError:
+        assert most * listeners > descriptors * 3 / 4
+        return
+    assert 1 <= of_a_peer <= each
+    assert each == 1 or each * listeners <= descriptors * 3 / 4
+
 
 # --- caps -----------------------------------------------------------------------------------------
 
@@ -104,6 +179,30 @@ def test_for_a_peer_that_has_all_its_places_one_of_its_own_makes_way():
     assert place.who("overdue") == []
 
 
+class Other(Guest):
+    """Counts how often one of its kind is looked at."""
+
+    looked_at = 0
+
+    def __hash__(self):
+        Other.looked_at += 1
+        return id(self)
+
+
+def test_for_one_of_its_own_nobody_elses_is_looked_at():
+    """A peer that comes a thousand times a second would keep everybody waiting for the search."""
+    place = Place(most_of_a_peer=2)
+    for number in range(9):
+        place.enter(f"other {number}", f"b{number}", seconds=15.0, kind=Other)
+    place.enter("served", "a")
+    idle = place.enter("idle", "a", seconds=15.0)
+    before = Other.looked_at
+    place.enter("third", "a")
+    assert place.who("make way") == [idle.name]
+    assert not place.room.enter(place.guest("fourth"), "a")
+    assert Other.looked_at == before
+
+
 def test_a_peer_with_all_its_places_takes_none_of_anybody_elses_in_a_full_room():
     place = Place(most=3, most_of_a_peer=2)
     place.enter("other", "b", seconds=15.0)
@@ -121,6 +220,18 @@ def full(events):
         (event["name"], event["what"])
         for event in events
         if "is full" in event.get("log_format", "")
+    ]
+
+
+def test_the_log_says_who_makes_way_or_that_nobody_does(events):
+    place = Place(most=2)
+    place.enter("served")
+    place.enter("idle", seconds=15.0)
+    for _ in range(3):
+        place.room.enter(place.guest("new"), "b")
+    assert [event["then"] for event in events if "then" in event] == [
+        "whoever has kept it waiting longest makes way",
+        "whoever comes is turned away",
     ]
 
 

@@ -16,8 +16,6 @@ from zope.interface import implementer
 from authbridge import server_tls
 from tests.ldap.certificates import DAY, NOW, Authority, key, weak_key
 
-# Of Twisted's own use of pyOpenSSL.
-
 AUTHORITY = Authority("authority")
 INTERMEDIATE = Authority("intermediate")  # by itself; it is the client's to verify
 RSA_KEY = rsa.generate_private_key(65537, 2048)
@@ -220,12 +218,19 @@ def test_key_and_certificate_must_be_given(files, missing):
     assert wrong(files(**{missing: None})) == "privateKey and certKey are missing: files in PEM"
 
 
-@pytest.mark.parametrize("option", ["sslmethod", "dhParameters", "certkey"])
-def test_what_would_weaken_it_or_is_no_option_is_a_mistake(files, option):
+@pytest.mark.parametrize("option", ["sslmethod", "dhParameters"])
+def test_what_would_weaken_it_is_a_mistake(files, option):
     assert wrong({**files(), option: "x"}) == (
-        f"{option} is not known; there is backlog, certKey, extraCertChain, interface, port, "
-        "privateKey"
+        f'there is no option "{option}"; there is "backlog", "certKey", "extraCertChain", '
+        '"interface", "port", "privateKey"'
     )
+
+
+@pytest.mark.parametrize("meant", ["privateKey", "certKey", "extraCertChain"])
+def test_an_option_in_small_letters_is_a_mistake_that_says_what_was_meant(files, meant):
+    options, option = files(), meant.lower()
+    options[option] = options.pop(meant, "/x")
+    assert wrong(options) == f'there is no option "{option}"; did you mean "{meant}"?'
 
 
 @pytest.mark.parametrize("mode", [0o644, 0o604, 0o620, 0o602])

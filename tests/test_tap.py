@@ -154,19 +154,27 @@ def test_the_rooms_share_the_descriptors(opened):
     assert sum(most for most, _ in sizes.values()) <= 1024 * 3 / 4
 
 
-def test_a_room_has_a_place_however_few_descriptors_there_are(opened):
-    found = opened(LISTENERS, 4)
-    assert size(room_of(found["e1"])) == (1, 1)
-    assert size(room_of(found["h2"])) == (1, 1)
+def test_connections_that_do_not_fit_are_refused_before_anything_is_opened(opened, folder):
+    with pytest.raises(SystemExit) as ended:
+        opened(LISTENERS, 1024, "connections = 500")
+    assert str(ended.value) == (
+        "authbridge: http.connections: 1500 connections (500 of each listener) are too many for "
+        "the 1024 descriptors that the daemon may have (ulimit -n), of which a quarter is for "
+        "everything else"
+    )
+    assert not (folder / "e1").exists()
+
+
+def test_connections_of_a_front_end_that_does_not_listen_are_not_refused(opened):
+    found = opened('extauth = ["unix:{0}/e1"]', 1024, "connections = 5000")
+    assert size(room_of(found["e1"])) == (256, 192)
 
 
 @pytest.mark.parametrize(
     ("settings", "expected"),
     [
         ("connections = 40", (40, 30)),
-        ("peer_connections = 3", (170, 3)),
-        ("connections = 40\npeer_connections = 40", (40, 40)),
-        ("connections = 1", (1, 1)),
+        ("connections = 40\npeer_connections = 3", (40, 3)),
     ],
 )
 def test_the_settings_of_http_are_those_of_each_of_its_listeners(opened, settings, expected):

@@ -83,6 +83,23 @@ def test_when_all_have_given_up_the_next_goes_ahead():
     assert queue.let_in == ["a", "c"]
 
 
+def test_thousands_who_are_done_at_once_are_let_in_one_after_another():
+    """Were each let in by the one before, the stack would end before the line does."""
+    turns = Turns(1, most_waiting=10_000)
+    done = []
+    assert turns.take("http") is None
+
+    def at_once(_, number):
+        done.append(number)
+        turns.leave()
+
+    for number in range(10_000):
+        turns.take(f"front end {number % 3}").addCallback(at_once, number)
+    turns.leave()
+    assert len(done) == 10_000
+    assert turns.take("http") is None
+
+
 @given(
     st.integers(1, 3),
     st.lists(st.tuples(st.sampled_from("tlc"), st.integers(0, 5), st.sampled_from("xyz"))),

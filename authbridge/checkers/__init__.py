@@ -82,8 +82,11 @@ class CheckerSettings:
             return None
         try:
             kind: Any = importlib.import_module(module)
-        except (ImportError, TypeError, ValueError) as error:
+        except ImportError as error:
             table.wrong("kind", f"{module} cannot be imported: {error}")
+            return None
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - it is somebody else's code
+            table.wrong("kind", f"{module} cannot be imported: {type(error).__name__}")
             return None
         if not (hasattr(kind, "read_settings") and hasattr(kind, "make_checker")):
             table.wrong("kind", f"{module} is no kind of checker: see authbridge.checkers")

@@ -165,17 +165,23 @@ class LdapChecker:
         """See `model.Checker`."""
         return await self._ask(self._log_in(jid, password, trace), trace)
 
+    def remembered(self, jid: JID) -> Outcome | None:
+        """See `model.Remembering`."""
+        kept = self._exists.get(jid)
+        return kept[1] if kept is not None and kept[0] > self._clock.seconds() else None
+
     async def user_exists(self, jid: JID, trace: Trace | None) -> Outcome:
         """See `model.Checker`. Who may not use an account at all does not exist; who has only to
         wait, or to change a password, does."""
         if self._lookup is None:
             return Outcome(Verdict.NOT_APPLICABLE, Reason.NOT_SUPPORTED)
         now = self._clock.seconds()
-        kept = self._exists.get(jid)
-        if kept is not None and kept[0] > now:
+        kept = self.remembered(jid)
+        if kept is not None:
             if trace is None:
-                return kept[1]
-            trace.step("cache", f"{kept[1].reason.value}, for {kept[0] - now:.1f} s; asked anew")
+                return kept
+            left = self._exists[jid][0] - now
+            trace.step("cache", f"{kept.reason.value}, for {left:.1f} s; asked anew")
         asking = self._find(self._lookup, jid, trace, judged_by_bind=False)
         found = await self._ask(asking, trace)
         outcome = found if isinstance(found, Outcome) else model.USER_EXISTS

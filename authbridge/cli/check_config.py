@@ -22,6 +22,9 @@ def add_to(commands: Any) -> None:
     parser.add_argument(
         "--probe", action="store_true", help="also connect to what it names: 3 where that fails"
     )
+    parser.add_argument(
+        "--standalone", action="store_true", help="of `authbridge-extauth`: without listeners"
+    )
     parser.add_argument("--json", action="store_true", help="print the findings as JSON")
     parser.set_defaults(command=check)
 
@@ -31,7 +34,7 @@ def check(chosen: argparse.Namespace) -> int:
     mistakes: tuple[str, ...] = ()
     probes: dict[str, Any] = {}
     try:
-        configuration = config.load(chosen.file)
+        configuration = config.load(chosen.file, listens=not chosen.standalone)
     except ConfigurationError as error:
         mistakes = error.mistakes
     else:

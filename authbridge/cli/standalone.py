@@ -19,12 +19,12 @@ from typing import Any  # noqa: E402
 from twisted.logger import globalLogBeginner  # noqa: E402
 
 from authbridge import config, tap  # noqa: E402
-from authbridge.config import Configuration  # noqa: E402
 from authbridge.connector.report import Report  # noqa: E402
 from authbridge.frontends.out_of_service import OutOfService  # noqa: E402
 from authbridge.frontends.stdio import Pipe  # noqa: E402
 from authbridge.log import EventLog, LineStream  # noqa: E402
 from authbridge.settings import ConfigurationError  # noqa: E402
+from authbridge.tap import House  # noqa: E402
 
 USAGE = "usage: authbridge-extauth --standalone --config FILE"
 
@@ -40,24 +40,27 @@ def main(arguments: list[str]) -> int:
         if not end.code:
             return 0  # --help
     try:
-        configuration = load(path)
+        house = build(path)
     except ConfigurationError as error:
         stand_by(path, error.mistakes)
     else:
-        serve(configuration)
+        serve(house)
     return 0
 
 
-def load(path: Path | None) -> Configuration:
-    """The configuration. Raises ConfigurationError, whatever is wrong: we must not end of it."""
+def build(path: Path | None) -> House:
+    """What answers. Raises ConfigurationError, whatever is wrong: we must not end of it."""
+    from twisted.internet import reactor
+
     if path is None:
         raise ConfigurationError([USAGE])
     try:
-        return config.load(path)
+        return tap.build(config.load(path, listens=False), LineStream(2).write, reactor)
     except ConfigurationError:
         raise
-    except Exception as error:  # somebody's own kind of checker may raise anything
-        raise ConfigurationError([f"{path} cannot be used: {type(error).__name__}"]) from error
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - somebody's own kind of checker
+        # Anything may be in its message.
+        raise ConfigurationError([f"{path} cannot be used: {type(error).__name__}"]) from None
 
 
 def stand_by(path: Path | None, mistakes: tuple[str, ...]) -> None:
@@ -65,6 +68,7 @@ def stand_by(path: Path | None, mistakes: tuple[str, ...]) -> None:
 
     It is read again and again: what is wrong may be another file, or the mode of one.
     """
+    tap.harden()  # there are passwords in these requests, too
     report = Report(time.monotonic, 2, "/dev/log")
 
     def say_why() -> None:  # when it begins, when it changes, and while requests are refused
@@ -75,7 +79,7 @@ def stand_by(path: Path | None, mistakes: tuple[str, ...]) -> None:
     def mended() -> bool:
         nonlocal mistakes
         try:
-            load(path)
+            build(path)
         except ConfigurationError as error:
             if error.mistakes != mistakes:
                 mistakes = error.mistakes
@@ -102,17 +106,15 @@ def start_anew() -> None:
         os.dup2(2, 1)
 
 
-def serve(configuration: Configuration) -> None:
+def serve(house: House) -> None:
     """Serve until the input ends."""
     tap.harden()
-    write = LineStream(2).write
     globalLogBeginner.beginLoggingTo(
-        [EventLog(configuration.log, write)], redirectStandardIO=False, discardBuffer=True
+        [EventLog(house.configuration.log, LineStream(2).write)],
+        redirectStandardIO=False,
+        discardBuffer=True,
     )
-    from twisted.internet import reactor as installed
-
-    reactor: Any = installed
-    house = tap.build(configuration, write, reactor)
+    reactor: Any = house.surroundings.reactor
     pipe = Pipe(house.extauth(), 0, ANSWERS, reactor)
     reactor.callWhenRunning(house.start)
     reactor.callWhenRunning(pipe.start)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from authbridge import preparation
 from authbridge.authenticator import ANY_DOMAIN
-from authbridge.rooms import UNIX
+from authbridge.peers import UNIX
 from authbridge.secret import Secret
 from authbridge.settings import Table, did_you_mean
 from authbridge.wire import httpauth
@@ -56,17 +56,21 @@ class Client:
             if verb not in VERBS:
                 table.wrong("may", f'"{verb}" is not known{did_you_mean(verb, VERBS)}')
         secret: Secret | None = None
-        peers: list[Network] = []
-        unix = False
+        peers, unix = read_peers(table)
         if "peers" in table:
             table.misplaced("secret_file", "stands beside peers, which take its place")
             for verb in sorted(VERBS.intersection(may) - PEER_VERBS):
                 table.wrong("peers", f'"{verb}" needs a secret_file; peers are for basic and json')
-            peers, unix = read_peers(table)
-        else:
+        elif PEER_VERBS.isdisjoint(may) or table.text("secret_file", ""):
             secret = table.secret_file("secret_file")
             if "basic" in may:
                 table.wrong("may", '"basic" cannot carry a secret: give peers, the addresses of it')
+        elif "secret_file" not in table:
+            table.wrong(
+                "secret_file",
+                "is missing, and so are peers, the addresses that basic and json may be called "
+                "from: give one of the two",
+            )
         seconds = table.duration("deadline", deadline, least=0.1, most=LONGEST_DEADLINE)
         domains = read_domains(table.texts("domains"), "domains", table)
         table.close()
@@ -109,23 +113,33 @@ def find(clients: Mapping[str, Client], name: bytes, secret: bytes) -> Client | 
 def read_peers(table: Table) -> tuple[list[Network], bool]:
     """Addresses and networks, and whether "unix" is among them; wrong ones are mistakes."""
     networks = []
-    texts = table.texts("peers")
-    if table.data["peers"] == []:
+    texts = table.texts("peers", ())
+    if table.data.get("peers") == []:
         table.wrong("peers", "names nobody, so that nobody could call")
     for text in texts:
         if text == UNIX:
             continue
         try:
-            network = ipaddress.ip_network(text)
-        except ValueError:
-            network = None
-        # Nobody would be found at an address with a zone, or of IPv4 within IPv6: a caller's has
-        # neither.
-        if network is None or "%" in text or network.network_address in _IPV4_WITHIN:
-            table.wrong("peers", f'"{text}" is no address, network such as 10.0.0.0/24, or "unix"')
-        else:
-            networks.append(network)
+            networks.append(_network(text))
+        except ValueError as error:
+            table.wrong("peers", f'"{text}" {error}')
     return networks, UNIX in texts
+
+
+def _network(text: str) -> Network:
+    """Raises ValueError."""
+    try:
+        network = ipaddress.ip_network(text, strict=False)
+    except ValueError:
+        network = None
+    # Nobody would be found at an address with a zone, or of IPv4 within IPv6: a caller's has
+    # neither.
+    if network is None or "%" in text or network.network_address in _IPV4_WITHIN:
+        raise ValueError('is no address, network such as 10.0.0.0/24, or "unix"')
+    address, slash, _ = text.partition("/")
+    if slash and ipaddress.ip_address(address) != network.network_address:
+        raise ValueError(f'should be "{network}", or "{address}" alone')
+    return network
 
 
 def read_domains(names: tuple[str, ...], setting: str, table: Table) -> frozenset[str]:

@@ -10,17 +10,19 @@ from functools import partial
 from typing import Any
 
 from twisted.internet.error import ConnectionDone, ConnectionLost
-from twisted.internet.interfaces import IAddress, IReactorTime
+from twisted.internet.interfaces import IAddress, IPushProducer, IReactorTime
 from twisted.internet.main import CONNECTION_DONE, CONNECTION_LOST
 from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.internet.tcp import Connection
 from twisted.logger import Logger
 from twisted.python.failure import Failure
+from zope.interface import implementer
 
 from authbridge.authenticator import Authenticator
 from authbridge.direct import Writer
 from authbridge.model import Outcome, Reason, Verdict
-from authbridge.rooms import Room, credentials
+from authbridge.peers import credentials
+from authbridge.rooms import QUIET, Room
 from authbridge.secret import Secret
 from authbridge.settings import Table, did_you_mean
 from authbridge.wire import extauth
@@ -36,8 +38,6 @@ MOST_UNANSWERED = 256
 """Questions of one connector; it has 64 itself, and more are not read until some are answered."""
 MOST_IN_A_TURN = 64
 """Questions of one connector that are taken in one turn of the reactor."""
-QUIET = 60.0
-"""Seconds in which a stranger is told of once."""
 
 READ_SIZE = 65536
 """Octets that are read at once."""
@@ -164,6 +164,7 @@ def answer_of(outcome: Outcome, outage: bytes, refused: bytes = FALSE) -> bytes:
     return outage if outcome.verdict is Verdict.UNAVAILABLE else refused
 
 
+@implementer(IPushProducer)
 class ConnectorLine(Protocol):
     """The connection of one connector (`connector`, and `wire.extauth` for what is said on it)."""
 
@@ -185,6 +186,7 @@ class ConnectorLine(Protocol):
         self._unanswered = 0
         self._batch: list[bytes] | None = None
         self._connected = False
+        self._unread = False  # by the connector, of our answers
         self._paused = False
 
     def connectionMade(self) -> None:
@@ -200,11 +202,13 @@ class ConnectorLine(Protocol):
         if admitted and not self._room.enter(self, f"uid {uid}"):
             return self.make_way()
         self._connected = admitted
+        transport.registerProducer(self, True)
         self._write(self._settings.hello(admitted=admitted).encode())
         if admitted:
             log.info("connector {pid} of uid {uid} is here", pid=pid, uid=uid)
         else:
             self._strangers.tell(uid, pid)
+            transport.unregisterProducer()
             transport.loseConnection()
 
     def overdue(self) -> None:
@@ -278,9 +282,22 @@ class ConnectorLine(Protocol):
                 self._clock.callLater(0, self._take)
             self._pace()
 
+    def pauseProducing(self) -> None:
+        """The connector does not read its answers: it shall not ask for more."""
+        self._unread = True
+        self._pace()
+
+    def resumeProducing(self) -> None:
+        """It has read them."""
+        self._unread = False
+        self._pace()
+
+    def stopProducing(self) -> None:
+        """The connection ends."""
+
     def _pace(self) -> None:
-        """Read on while there is not too much to answer."""
-        too_much = bool(self._later) or self._unanswered >= MOST_UNANSWERED
+        """Read on while there is not too much to answer, and what was answered is read."""
+        too_much = self._unread or bool(self._later) or self._unanswered >= MOST_UNANSWERED
         if too_much is self._paused:
             return
         self._paused = too_much
@@ -302,12 +319,14 @@ class Strangers:
 
     def __init__(self, clock: IReactorTime) -> None:
         self._clock = clock
-        self._told: dict[int, float] = {}
+        self._told: dict[int, float] = {}  # in the order of the times
 
     def tell(self, uid: int, pid: int) -> None:
         """Somebody of this user has come."""
         now = self._clock.seconds()
-        if now - self._told.get(uid, -QUIET) >= QUIET:
+        while self._told and now - self._told[first := next(iter(self._told))] >= QUIET:
+            del self._told[first]
+        if uid not in self._told:
             self._told[uid] = now
             log.warn("uid {uid} (pid {pid}) is not among [extauth].users", uid=uid, pid=pid)
 

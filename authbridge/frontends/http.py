@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+
+from twisted.internet.defer import Deferred, succeed
+from twisted.python.failure import Failure
 
 from authbridge.authenticator import Authenticator
 from authbridge.frontends import clients
 from authbridge.frontends import http_answers as answers
 from authbridge.frontends.clients import ANONYMOUS, LONGEST_DEADLINE, Client
-from authbridge.frontends.http_server import Call, bad
+from authbridge.frontends.http_server import Call
 from authbridge.model import Outcome, Reason
-from authbridge.rooms import UNIX
+from authbridge.peers import UNIX
 from authbridge.secret import Secret
 from authbridge.settings import Table
 from authbridge.wire import httpauth
@@ -22,19 +24,79 @@ from authbridge.wire.http import Answer, BadRequest, host_name, is_loopback, pla
 MOST_CONNECTIONS = 1_000_000
 HOSTS_REMEMBERED = 100
 
-METHODS = {
-    **dict.fromkeys(httpauth.READS, (b"GET", b"POST")),
-    **dict.fromkeys(httpauth.WRITES, (b"POST",)),
-    "basic": (b"GET", b"HEAD"),
-    "json": (b"POST",),
-    **dict.fromkeys(httpauth.UNSUPPORTED, (b"GET", b"POST")),
-}
-ANSWERS: dict[str, Callable[[Outcome], Answer]] = {
-    **dict.fromkeys(httpauth.READS, answers.answer_of),
-    "set_password": partial(answers.answer_of_change, done=answers.YES),
-    "register": partial(answers.answer_of_change, done=answers.CREATED),
-    "basic": answers.answer_of_basic,
-    "json": answers.answer_of_json,
+Ask = Callable[..., "Deferred[Outcome]"]
+
+
+@dataclass(frozen=True, slots=True)
+class Verb:
+    """What can be asked under one name."""
+
+    methods: tuple[bytes, ...]
+    ask: Ask | None
+    """Of an authenticator; None: nobody here can do it."""
+    judged: Callable[[Outcome], Answer] = answers.answer_of
+
+
+def _user_exists(
+    authenticator: Authenticator,
+    front_end: str,
+    user: bytes,
+    domain: bytes,
+    _password: Secret,
+    deadline: float,
+    *,
+    number: str,
+    caller: str,
+) -> Deferred[Outcome]:
+    return authenticator.user_exists(
+        front_end, user, domain, deadline, number=number, caller=caller
+    )
+
+
+def _remove_user(
+    authenticator: Authenticator,
+    front_end: str,
+    user: bytes,
+    domain: bytes,
+    _password: Secret,
+    _deadline: float,
+    *,
+    number: str,
+    caller: str,
+) -> Deferred[Outcome]:
+    return succeed(
+        authenticator.refuse(
+            front_end,
+            "remove_user",
+            user,
+            domain,
+            Reason.NOT_SUPPORTED,
+            number=number,
+            caller=caller,
+        )
+    )
+
+
+_READ, _WRITE = (b"GET", b"POST"), (b"POST",)
+VERBS = {
+    "check_password": Verb(_READ, Authenticator.check_password),
+    "user_exists": Verb(_READ, _user_exists),
+    "set_password": Verb(
+        _WRITE,
+        Authenticator.set_password,
+        partial(answers.answer_of_change, done=answers.YES),
+    ),
+    "register": Verb(
+        _WRITE,
+        Authenticator.register,
+        partial(answers.answer_of_change, done=answers.CREATED),
+    ),
+    "remove_user": Verb(_WRITE, _remove_user, partial(answers.answer_of_change, done=answers.YES)),
+    "remove_user_validate": Verb(_READ, None),
+    "get_password": Verb(_READ, None),
+    "get_certs": Verb(_READ, None),
+    "basic": Verb((b"GET", b"HEAD"), Authenticator.check_password, answers.answer_of_basic),
+    "json": Verb(_WRITE, Authenticator.check_password, answers.answer_of_json),
 }
 
 
@@ -109,27 +171,29 @@ class HttpFrontEnd:
         """An id for the next call."""
         return self._authenticator.number()
 
-    def refused(self, reason: Reason, number: str) -> None:
+    def refused(self, reason: Reason, number: str, address: str) -> None:
         """Write the line of a call that was refused before it was complete."""
-        self._authenticator.turn_away(self.NAME, "-", reason, number)
+        self._authenticator.turn_away(self.NAME, "-", reason, number=number, caller=address)
 
     def serve(self, call: Call) -> None:
         """Answer one call, now or when the authenticator has."""
-        operation = "-"
+        operation, caller = "-", call.channel.address
         try:
             self._check_host(call)
-            verb, query = route(call.uri)
-            operation = verb
-            callers = self._callers(call, verb)
-            asked = read(call, verb, query)
-            client = who_may(callers, verb, asked.server)
+            operation, query = route(call.target)
+            callers = self._callers(call, operation)
+            caller = callers[0].name
+            asked = parameters_of(call, operation, query)
+            client = who_may(callers, operation, asked.server)
         except TurnedAway as no:
             reason, answer = no.reason, no.answer
         except BadRequest as error:
-            reason, answer = Reason.REQUEST_MALFORMED, bad(error)
+            reason, answer = Reason.REQUEST_MALFORMED, answers.bad(error)
         else:
-            return self._ask(call, verb, asked, client.deadline or self._deadline)
-        self._authenticator.turn_away(self.NAME, operation, reason, call.number)
+            return self._ask(call, VERBS[operation], asked, client)
+        self._authenticator.turn_away(
+            self.NAME, operation, reason, number=call.number, caller=caller
+        )
         # Who was turned away is not who we think it is, or does not speak as we do: its connection
         # ends. A browser without credentials only has to be told to ask for them.
         call.answer(answer, last=reason is not Reason.CREDENTIALS_MISSING)
@@ -141,7 +205,7 @@ class HttpFrontEnd:
         A page in a browser can have its own name resolve to our address, and then call us (DNS
         rebinding); the Host header still has the page's name. Nobody gets to a Unix socket so.
         """
-        hosts = call.requestHeaders.getRawHeaders(b"Host", ())
+        hosts = call.values(b"host")
         if not hosts or hosts[0] in self._hosts:
             return
         name = host_name(hosts[0])
@@ -176,50 +240,45 @@ class HttpFrontEnd:
             raise TurnedAway(Reason.CALLER_NOT_A_PEER, answers.NOT_HERE)
         raise TurnedAway(Reason.CALLER_UNKNOWN, answers.WHO)
 
-    def _ask(self, call: Call, verb: str, asked: httpauth.Parameters, deadline: float) -> None:
-        user, server, number = asked.user, asked.server, call.number
-        if verb == "remove_user":
-            reason = Reason.NOT_SUPPORTED
-            self._authenticator.refuse(self.NAME, verb, user, server, reason, number)
-            return call.answer(answers.NOT_DONE)
-        judged = ANSWERS[verb]
-        if verb == "user_exists":
-            outcome = self._authenticator.user_exists(
-                self.NAME, user, server, deadline, None, number
-            )
-        else:
-            about: Any = self._authenticator.check_password
-            if verb == "set_password":
-                about = self._authenticator.set_password
-            elif verb == "register":
-                about = self._authenticator.register
-            password = Secret(asked.password or b"")
-            outcome = about(self.NAME, user, server, password, deadline, None, number)
-        outcome.addCallback(deliver, call, judged)
-        outcome.addErrback(call.fail)
+    def _ask(self, call: Call, verb: Verb, asked: httpauth.Parameters, client: Client) -> None:
+        assert verb.ask is not None  # parameters_of has turned it away
+        outcome = verb.ask(
+            self._authenticator,
+            self.NAME,
+            asked.user,
+            asked.server,
+            Secret(asked.password or b""),
+            client.deadline or self._deadline,
+            number=call.number,
+            caller=client.name if client.name != ANONYMOUS.name else call.channel.address,
+        )
+        outcome.addCallbacks(deliver, call.fail, (call, verb.judged))
 
 
 def deliver(outcome: Outcome, call: Call, judged: Callable[[Outcome], Answer]) -> None:
     """Tell the caller."""
-    call.answer(judged(outcome))
+    try:
+        call.answer(judged(outcome))
+    except Exception:  # noqa: BLE001 - a fault of ours, not one of the authenticator's
+        call.fail(Failure())
 
 
-def route(uri: bytes) -> tuple[str, bytes]:
+def route(target: bytes) -> tuple[str, bytes]:
     """The verb of a call, and its query."""
-    path, _, query = uri.partition(b"?")
+    path, _, query = target.partition(b"?")
     prefix, _, last = path.rpartition(b"/")
     verb = last.decode("latin-1")
-    if prefix != b"/auth" or verb not in httpauth.VERBS:
+    if prefix != b"/auth" or verb not in VERBS:
         raise TurnedAway(Reason.REQUEST_MALFORMED, answers.NOT_HERE)
     return verb, query
 
 
-def read(call: Call, verb: str, query: bytes) -> httpauth.Parameters:
+def parameters_of(call: Call, verb: str, query: bytes) -> httpauth.Parameters:
     """What a call asks about. Raises BadRequest."""
-    if call.method not in METHODS[verb]:
-        wrong = answers.wrong_method(b", ".join(METHODS[verb]))
+    if call.method not in VERBS[verb].methods:
+        wrong = answers.wrong_method(b", ".join(VERBS[verb].methods))
         raise TurnedAway(Reason.REQUEST_MALFORMED, wrong)
-    if verb in httpauth.UNSUPPORTED:
+    if VERBS[verb].ask is None:
         raise TurnedAway(Reason.NOT_SUPPORTED, answers.NOT_DONE)
     if verb == "basic":
         server = httpauth.parse_server(query)
@@ -252,4 +311,4 @@ def who_may(callers: Sequence[Client], verb: str, domain: bytes) -> Client:
 
 def authorization(call: Call) -> Sequence[bytes]:
     """The values of the Authorization header."""
-    return call.requestHeaders.getRawHeaders(b"Authorization", ())
+    return call.values(b"authorization")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from authbridge.frontends.http_server import CANNOT_TELL
 from authbridge.model import Outcome, Reason, Verdict
 from authbridge.wire import httpauth
-from authbridge.wire.http import Answer
+from authbridge.wire.http import Answer, BadRequest
 
 YES = Answer(200, httpauth.TRUE)
 NO = Answer(200, httpauth.FALSE)
@@ -21,6 +21,11 @@ ELSEWHERE = Answer(421, b"the Host header names nobody here: see `hosts` of [htt
 NOT_HERE = Answer(404, b"no such path")
 NOT_DONE = Answer(501, b"nobody here can do that")
 CANNOT_TELL_JSON = Answer(503, httpauth.FALSE, CANNOT_TELL.headers)
+
+
+def bad(error: BadRequest) -> Answer:
+    """The request breaks the rules of its dialect."""
+    return Answer(400, str(error).encode())
 
 
 def wrong_method(allowed: bytes) -> Answer:

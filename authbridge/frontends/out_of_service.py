@@ -1,7 +1,7 @@
 """extauth while nothing can be decided: `--standalone` with a configuration that cannot be used.
 
 ejabberd gives up programs that end quickly, and waits 30 s for one that says nothing: so every
-request is answered, and at once.
+request is answered, and at once, or when the configuration has been read again.
 """
 
 from __future__ import annotations
@@ -11,10 +11,12 @@ import select
 from collections.abc import Callable
 
 from authbridge.frontends.stdio import write_all
-from authbridge.wire.extauth import TRUE, FrameReader, Malformed, parse, refusal
+from authbridge.wire.extauth import TRUE, FrameReader, refusal
 
 RETRY = 1.0
-"""Seconds between two looks at what keeps us out of service."""
+"""Seconds between two looks at what keeps us out of service, at least."""
+PATIENCE = 10.0
+"""How many times longer than a look the time to the next one is: whoever asks meanwhile waits."""
 
 
 def answer(frame: bytes) -> bytes:
@@ -23,11 +25,7 @@ def answer(frame: bytes) -> bytes:
     Nobody is let in and nothing is changed. Whoever is asked for exists: a "no" would lose the
     messages to those who are offline (docs/operations.md).
     """
-    try:
-        verb = parse(frame).verb
-    except Malformed:
-        verb = ""
-    return TRUE if verb == "isuser" else refusal(frame)
+    return TRUE if frame.startswith(b"isuser:") and frame.count(b":") > 1 else refusal(frame)
 
 
 class OutOfService:
@@ -59,9 +57,11 @@ class OutOfService:
             if poll.poll(RETRY * 1000) and not self._serve():
                 return False
             if self._monotonic() >= next_look and not self._has_begun():
+                begun = self._monotonic()
                 if self._mended():
                     return True
-                next_look = self._monotonic() + RETRY
+                ended = self._monotonic()
+                next_look = ended + max(RETRY, PATIENCE * (ended - begun))
 
     def _serve(self) -> bool:
         octets = os.read(self._stdin, 65536)

@@ -29,7 +29,6 @@ import binascii
 import json
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from authbridge.wire.http import BadRequest
@@ -42,21 +41,21 @@ _PARAMETERS = frozenset({b"user", b"server", b"pass"})
 WITH_PASSWORD = frozenset({"check_password", "register", "set_password"})
 READS = frozenset({"check_password", "user_exists"})
 WRITES = frozenset({"register", "set_password", "remove_user"})
-UNSUPPORTED = frozenset({"get_password", "get_certs", "remove_user_validate"})
-"""Verbs of the family that nobody here can serve: there is no password to be read."""
 DIALECTS = frozenset({"basic", "json"})
-VERBS = READS | WRITES | UNSUPPORTED | DIALECTS
 
 _ESCAPE = re.compile(rb"%([0-9A-Fa-f]{2})")
 
 
-@dataclass(frozen=True, slots=True, repr=False)
 class Parameters:
-    """What a call names. `password` is None where there was none."""
+    """What a call names."""
 
-    user: bytes
-    server: bytes
-    password: bytes | None
+    __slots__ = ("password", "server", "user")
+
+    def __init__(self, user: bytes, server: bytes, password: bytes | None) -> None:
+        """`password` is None where there was none."""
+        self.user = user
+        self.server = server
+        self.password = password
 
 
 def parse(form: bytes, *, password: bool) -> Parameters:
@@ -86,7 +85,8 @@ def _read(form: bytes, known: frozenset[bytes]) -> dict[bytes, bytes]:
     found: dict[bytes, bytes] = {}
     for pair in form.split(b"&"):
         name, equals, value = pair.partition(b"=")
-        name = decode(name)
+        if name not in known:
+            name = decode(name)
         if name not in known:
             names = ", ".join(sorted(name.decode() for name in known))
             raise BadRequest(f"a parameter is none of {names}")
@@ -134,7 +134,8 @@ def refuse_derived(parameters: Parameters) -> None:
 
 def decode(text: bytes) -> bytes:
     """The octets of one urlencoded name or value. Raises BadRequest: a "%" that is no escape."""
-    text = text.replace(b"+", b" ")
+    if b"+" in text:
+        text = text.replace(b"+", b" ")
     if b"%" not in text:
         return text
     decoded, escapes = _ESCAPE.subn(lambda match: bytes.fromhex(match[1].decode()), text)

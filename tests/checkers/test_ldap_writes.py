@@ -1112,11 +1112,11 @@ def test_no_secret_is_told_to_anybody(corp, events):
     trace = Trace()
     for user in (b"alice", b"carol"):
         ask = house.set_password if user == b"alice" else house.register
-        answer = ask("test", user, b"example.org", Secret(NEW), 8.0, trace)
+        answer = ask("test", user, b"example.org", Secret(NEW), 8.0, trace=trace)
         corp.network.settle()
         assert now(answer).verdict is Verdict.ACCEPTED
     corp.book.refusals["extended"] = (50, b"no")
-    answer = house.set_password("test", b"alice", b"example.org", Secret(NEW), 8.0, trace)
+    answer = house.set_password("test", b"alice", b"example.org", Secret(NEW), 8.0, trace=trace)
     corp.network.settle()
     assert now(answer) == unavailable(Reason.DIRECTORY_REFUSED)
     said = repr([trace.steps, events, lines, corp.checker._settings])

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import socket
-import stat
 
 import pytest
 
 from authbridge import __version__, model, password_hash, tap
 from authbridge.cli import check_config
-from authbridge.cli.client import new_client
 from authbridge.model import Reason
 from tests.cli.folders import configuration, run, short_folder, write
 from tests.doubles import named_checker, now
@@ -188,46 +185,3 @@ def test_a_hashed_password_makes_a_line_of_a_file_of_users():
 def test_what_could_never_log_in_is_not_hashed(arguments, stdin):
     done = run("password", "hash", "--password-stdin", *arguments, stdin=stdin)
     assert (done.returncode, done.stdout) == (2, b"")
-
-
-def test_a_new_client_has_a_secret_of_its_own_and_what_to_paste(folder):
-    done = run("client", "new", "prosody", "--folder", str(folder), "--domain", "b.org")
-    assert done.returncode == 0
-    secret = (folder / "prosody").read_text().strip()
-    assert len(secret) >= 43
-    assert stat.S_IMODE((folder / "prosody").stat().st_mode) & 0o037 == 0
-    printed = done.stdout.decode()
-    assert f'http_auth_credentials = "prosody:{secret}"' in printed
-    assert f'secret_file = "{folder}/prosody"' in printed
-    assert 'domains = ["b.org"]' in printed
-    again = run("client", "new", "prosody", "--folder", str(folder))
-    assert again.returncode == 2
-    assert (folder / "prosody").read_text().strip() == secret
-
-
-def test_a_clients_stanza_is_one_that_the_configuration_takes(folder):
-    path = configuration(folder)
-    text = path.read_text()
-    done = run("client", "new", "web.1", "--folder", str(folder), "--json")
-    write(path, text + json.loads(done.stdout)["stanza"])
-    assert run("check-config", str(path)).returncode == 0
-
-
-@pytest.mark.parametrize(
-    "arguments", [["a:b"], ["x/y"], ["p", "--folder", "/nonexistent"], ["p", "--domain", "a b"]]
-)
-def test_a_client_that_cannot_be_made_is_said_so(arguments):
-    done = run("client", "new", *arguments)
-    assert (done.returncode, done.stdout) == (2, b"")
-    assert done.stderr
-
-
-def test_a_secret_made_by_root_is_for_the_folders_group_too(folder, monkeypatch, capsys):
-    given = []
-    monkeypatch.setattr(os, "geteuid", lambda: 0)
-    monkeypatch.setattr(os, "fchown", lambda fd, uid, gid: given.append((uid, gid)))
-    arguments = type("Chosen", (), {"name": "p", "folder": folder, "domain": None, "json": False})
-    assert new_client(arguments) == 0
-    assert given == [(-1, folder.stat().st_gid)]
-    assert stat.S_IMODE((folder / "p").stat().st_mode) == 0o640
-    assert "http_auth_credentials" in capsys.readouterr().out

@@ -113,7 +113,7 @@ SPOILT = {
     "not TOML": (lambda path: change(path, "[log]", "[log"), "is not TOML"),
     "not UTF-8": (lambda path: path.write_bytes(b"# \xff"), "is not UTF-8"),
     "a wrong key": (lambda path: change(path, "[log]", "[lgo]"), 'did you mean "log"?'),
-    "an open secret": (lambda path: (path.parent / "secret").chmod(0o644), "secret"),
+    "open users": (lambda path: (path.parent / "users").chmod(0o644), "users is open to others"),
     "a broken kind": (break_kind, "cannot be used: RuntimeError"),
 }
 
@@ -166,12 +166,21 @@ def test_it_serves_in_the_same_process_when_its_configuration_is_mended(folder, 
 
 def test_it_serves_when_another_file_was_what_had_to_be_mended(folder, start):
     path = configuration(folder)
-    (folder / "secret").chmod(0o644)
+    (folder / "users").chmod(0o644)
     program = start("--config", path)
     assert program.ask(ALICE) == FALSE
-    (folder / "secret").chmod(0o600)
+    (folder / "users").chmod(0o600)
     program.wait_for_service()
     program.end()
+
+
+def test_what_is_there_for_listeners_alone_keeps_it_from_nothing(folder, start):
+    path = configuration(folder)
+    become_a_folder(folder / "secret")
+    program = start("--config", path)
+    assert program.ask(ALICE, OTHER, BOB_EXISTS) == TRUE + FALSE + FALSE
+    program.end()
+    assert "secret" not in program.said()
 
 
 def test_a_configuration_that_is_spoilt_later_is_that_of_the_next_start(folder, start):
@@ -202,10 +211,17 @@ def test_it_does_without_a_stderr(folder, start, spoilt):
 def test_thousands_of_requests_in_one_piece_are_all_answered_in_order(folder, start):
     program = start("--config", configuration(folder))
     requests, answers = (OTHER[:-1], SETPASS, b"", BOB_EXISTS), FALSE + ERROR + FALSE + FALSE
-    program.write(ALICE, *requests * 100)
+    program.write(ALICE, *requests * 500)
     assert program.process.stdout.read(4) == TRUE
     got = b""
-    while len(got) < 100 * len(answers):
+    while len(got) < 500 * len(answers):
         got += program.process.stdout.read(65536)
-    assert got == answers * 100
+    assert got == answers * 500
     program.end()
+
+
+def test_help_goes_where_it_is_no_answer(start):
+    program = start("--help")
+    assert program.process.stdout.read() == b""
+    assert program.process.wait(60) == 0
+    assert "--config FILE" in program.said()

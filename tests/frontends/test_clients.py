@@ -6,7 +6,7 @@ import pytest
 
 from authbridge.frontends import clients
 from authbridge.frontends.clients import ANONYMOUS, Client
-from authbridge.rooms import UNIX
+from authbridge.peers import UNIX
 from authbridge.secret import Secret
 from authbridge.settings import Mistakes, Table
 
@@ -67,10 +67,29 @@ def test_mistakes_have_their_key(tmp_path, data, mistake):
     assert mistake in mistakes[0]
 
 
-def test_without_peers_there_is_a_secret(tmp_path):
-    _, mistakes = read({"may": ["json"], "domains": ["*"]}, tmp_path)
-    assert len(mistakes) == 1
-    assert "clients.prosody.secret_file: is missing" in mistakes[0]
+@pytest.mark.parametrize("may", [["json"], ["basic"], ["check_password", "json"]])
+def test_without_peers_there_is_a_secret(tmp_path, may):
+    _, mistakes = read({"may": may, "domains": ["*"]}, tmp_path)
+    assert mistakes == [
+        "clients.prosody.secret_file: is missing, and so are peers, the addresses that basic and "
+        "json may be called from: give one of the two"
+    ]
+
+
+@pytest.mark.parametrize("may", [[], ["check_password", "register"]])
+def test_who_could_not_be_known_by_an_address_is_not_told_of_peers(tmp_path, may):
+    _, mistakes = read({"may": may, "domains": ["*"]}, tmp_path)
+    assert mistakes == ['clients.prosody.secret_file: is missing; a string, as in "…"']
+
+
+def test_a_secret_file_that_is_no_path_is_one_mistake(tmp_path):
+    _, mistakes = read({"may": ["json"], "domains": ["*"], "secret_file": 3}, tmp_path)
+    assert mistakes == ['clients.prosody.secret_file: should be a string, as in "…"']
+
+
+def test_a_secret_file_may_be_meant_by_another_word(tmp_path):
+    _, mistakes = read({"may": ["json"], "domains": ["*"], "secretfile": "secret"}, tmp_path)
+    assert mistakes[-1].endswith('did you mean "secret_file"?')
 
 
 def test_a_name_that_needs_quoting_is_a_mistake(tmp_path):
@@ -111,12 +130,50 @@ def test_a_client_with_a_secret_is_at_no_address(tmp_path):
 
 @pytest.mark.parametrize(
     "address",
-    ["localhost", "10.0.0.1/24", "10.0.0.0/33", "10.0.0.300", "127.1", "Unix", "*"],
+    [
+        "localhost",
+        "10.0.0.0/33",
+        "10.0.0.300",
+        "127.1",
+        "Unix",
+        "*",
+        "/8",
+        "10.0.0.1/",
+        "fe80::1%eth0",
+        "::ffff:10.0.0.1",
+        "::ffff:10.0.0.1/120",
+    ],
 )
 def test_what_is_no_address_of_a_peer_is_a_mistake(tmp_path, address):
     _, mistakes = peers(tmp_path, "127.0.0.1", address)
     assert len(mistakes) == 1
     assert mistakes[0].startswith(f'clients.nginx.peers: "{address}" is no address, network')
+
+
+@pytest.mark.parametrize(
+    ("given", "network"),
+    [
+        ("127.0.0.1/8", "127.0.0.0/8"),
+        ("10.0.0.1/255.255.255.0", "10.0.0.0/24"),
+        ("2001:db8::1/64", "2001:db8::/64"),
+    ],
+)
+def test_an_address_in_a_network_is_not_taken_for_the_one_or_the_other(tmp_path, given, network):
+    client, (mistake,) = peers(tmp_path, given)
+    address = given.partition("/")[0]
+    assert mistake == (
+        f'clients.nginx.peers: "{given}" should be "{network}", or "{address}" alone'
+    )
+    assert client.peers == ()
+    for meant in (network, address):
+        assert peers(tmp_path, meant)[1] == []
+
+
+@pytest.mark.parametrize("may", [["basic"], ["json"], ["check_password"]])
+def test_peers_may_be_meant_by_another_word(tmp_path, may):
+    data = {"may": may, "domains": ["*"], "peer": ["127.0.0.1"]}
+    _, mistakes = read(data, tmp_path, "nginx")
+    assert mistakes[-1] == 'clients.nginx.peer: there is no such setting; did you mean "peers"?'
 
 
 def test_peers_that_name_nobody_are_a_mistake(tmp_path):

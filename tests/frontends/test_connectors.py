@@ -7,10 +7,12 @@ import socket
 
 from twisted.internet.defer import Deferred
 from twisted.internet.main import CONNECTION_DONE, CONNECTION_LOST
+from twisted.internet.task import Clock
 from twisted.internet.tcp import Connection
 
 from authbridge import model
-from authbridge.frontends.extauth import QUIET
+from authbridge.frontends.extauth import Strangers
+from authbridge.rooms import QUIET
 from authbridge.wire import extauth
 from authbridge.wire.extauth import ERROR, FALSE, TRUE
 from tests.doubles import ScriptedChecker
@@ -59,6 +61,17 @@ def test_a_stranger_is_told_of_once_a_minute_however_often_it_comes(listen, even
     for _ in range(2):
         listener.connect()
     assert strangers(events) == [(ME, os.getpid())] * 2
+
+
+def test_strangers_of_long_ago_are_forgotten(events):
+    """Whoever has a range of uids could come as each of them."""
+    clock = Clock()
+    strangers_told = Strangers(clock)
+    for uid in range(100):
+        strangers_told.tell(uid, 1)
+        clock.advance(QUIET / 10)
+        assert len(strangers_told._told) <= 10
+    assert strangers(events) == [(uid, 1) for uid in range(100)]
 
 
 def test_each_stranger_is_told_of(events, monkeypatch, listen):

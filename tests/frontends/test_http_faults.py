@@ -42,10 +42,13 @@ def test_a_fault_is_503_and_the_connection_goes_on(server, events, path):
 
 
 def test_a_fault_behind_the_answer_is_logged_and_not_answered_again(server, events, monkeypatch):
-    def broken(call):
+    answer = server.channel.answer
+
+    def broken(octets, *, persistent):
+        answer(octets, persistent=persistent)
         raise RuntimeError("wonderland")
 
-    monkeypatch.setattr(server.channel.requestFactory, "finish", broken)
+    monkeypatch.setattr(server.channel, "answer", broken)
     server.send(get())
     assert server.answer().body == b"true"
     (told,) = failures(events)
@@ -55,7 +58,7 @@ def test_a_fault_behind_the_answer_is_logged_and_not_answered_again(server, even
 def test_a_fault_for_a_caller_who_left_is_logged_alone(server, events):
     outcome: Deferred[model.Outcome] = Deferred()
     broken = Broken()
-    broken.user_exists = lambda *arguments: outcome
+    broken.user_exists = lambda *arguments, **more: outcome
     server.front_end._authenticator = broken
     server.send(get("/auth/user_exists"))
     server.leave()

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import socket
-
 import pytest
-from twisted.internet.tcp import Connection
 
 from authbridge import model
-from authbridge.direct import Writer
-from authbridge.frontends.http_server import LINGER, LONGEST_IDLE
+from authbridge.frontends.http_server import LINGER, LONGEST_IDLE, MOST_READ_AHEAD
 from tests.doubles import ScriptedChecker
 from tests.frontends.http_client import (
     Server,
@@ -199,21 +195,36 @@ def test_http_1_0_is_not_told_to_continue(server):
     assert server.ask(EXPECTING.replace(b"/1.1", b"/1.0", 1)).body == b"true"
 
 
-def test_nobody_is_told_to_continue_after_the_answer(server):
-    class Reactor:
-        def addReader(self, reader):
-            pass
+def test_who_has_sent_the_body_already_is_not_told_to_continue(server):
+    assert server.ask(EXPECTING).body == b"true"
 
-        addWriter = removeReader = removeWriter = addReader
 
-    ours, theirs = socket.socketpair()
-    with ours, theirs:
-        ours.setblocking(False)
-        connection = Connection(ours, None, Reactor())
-        connection.connected = True
-        server.channel.transport = connection
-        server.channel.writer = Writer(connection)
-        server.send(EXPECTING)
-        connection.doWrite()
-        octets = theirs.recv(1000)
-    assert octets.startswith(b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\n")
+def test_who_waits_is_told_once_and_before_the_answer(server):
+    head, _, content = EXPECTING.partition(b"\r\n\r\n")
+    server.send(head + b"\r\n\r\n")
+    server.send(content[:2])
+    assert server.line.value() == b"HTTP/1.1 100 Continue\r\n\r\n"
+    server.line.clear()
+    server.send(content[2:])
+    assert server.answer().body == b"true"
+
+
+def test_a_caller_that_reads_none_of_its_answers_is_not_read_either(server):
+    server.channel.pauseProducing()
+    assert server.line.producerState == "paused"
+    server.channel.resumeProducing()
+    assert server.line.producerState == "producing"
+
+
+def test_no_more_is_read_ahead_than_some_and_later_it_is():
+    server, answer = waiting_server()
+    server.send(WHOLE)
+    server.send(WHOLE * (MOST_READ_AHEAD // len(WHOLE)))
+    assert server.line.producerState == "producing"
+    server.send(WHOLE)
+    assert server.line.producerState == "paused"
+    server.channel.resumeProducing()
+    assert server.line.producerState == "paused"
+    answer.callback(model.PASSWORD_MATCHES)
+    server.clock.advance(0)
+    assert server.line.producerState == "producing"

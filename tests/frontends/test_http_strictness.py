@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from authbridge import model
-from authbridge.wire.http import LARGEST_BODY
+from authbridge.wire.http_requests import LARGEST_BODY
 from tests.doubles import ScriptedChecker
 from tests.frontends.http_client import (
     ALICE,

@@ -10,8 +10,7 @@ from .processes import Process
 
 _CONFIGURATION = """\
 daemon off;
-# Its workers read what is the tests' own.
-user root;
+user {user};
 worker_processes 1;
 pid {folder}/nginx.pid;
 error_log {folder}/error.log info;
@@ -34,16 +33,19 @@ http {{
 class Nginx:
     """One server in the foreground, with one worker."""
 
-    def __init__(self, folder: Path, ports: Sequence[int], sites: str) -> None:
-        """`ports` are those that `sites` listen on."""
+    def __init__(
+        self, folder: Path, ports: Sequence[int], sites: str, *, user: str = "root"
+    ) -> None:
+        """`ports` are those that `sites` listen on. Its workers are `user`'s; what is the tests'
+        own only root reads."""
         self.folder = folder
         self.error_log = folder / "error.log"
-        self._ports = ports
+        self.ports = ports
         self._process: Process | None = None
         folder.mkdir(parents=True)
         configuration = folder / "nginx.conf"
         configuration.touch(mode=0o600)
-        configuration.write_text(_CONFIGURATION.format(folder=folder, sites=sites))
+        configuration.write_text(_CONFIGURATION.format(user=user, folder=folder, sites=sites))
 
     def start(self) -> None:
         """Start it and wait until it accepts connections."""
@@ -53,7 +55,7 @@ class Nginx:
             self.folder / "nginx.out",
             folder=self.folder,
         )
-        self._process.wait_until_up(lambda: all(map(accepts, self._ports)), "nginx accepts")
+        self._process.wait_until_up(lambda: all(map(accepts, self.ports)), "nginx accepts")
 
     def stop(self) -> None:
         """SIGTERM, and wait for its end."""

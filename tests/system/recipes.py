@@ -2,9 +2,12 @@
 
 import http.client
 import json
+import os
 import re
+import shutil
 import ssl
 import subprocess
+import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -24,10 +27,14 @@ _DOCUMENT = Path(__file__).parent.parent.parent / "docs" / "http.md"
 EXAMPLES = {
     "toml": (
         *("prosody-async]", "prosody-json]", "clients.mongooseim]", "outgoing_pools"),
-        *("clients.ejabberd]", "clients.nginx]", "clients.traefik]", "[listen]"),
+        *("clients.ejabberd]", "clients.nginx]", "clients.nginx-unix]", "clients.traefik]"),
+        "[listen]",
     ),
     "lua": ("http_async", "custom_http", "https://"),
     "yaml": ("auth_opts", "forwardAuth"),
+    "sh": ("client new", "www-data", "install -d", "privkey.pem"),
+    "ini": ("ExecStartPre",),
+    "nginx": ("server unix",),
 }
 #: Those that are authbridge's configuration.
 OURS = [mark for mark in EXAMPLES["toml"] if mark != "outgoing_pools"]
@@ -62,6 +69,8 @@ class Recipes:
     pki: Pki
     https_port: int
     secrets: Mapping[str, bytes]
+    #: In the place of /run/authbridge: the workspace is for nobody but its owner.
+    run: Path
 
     @property
     def folder(self) -> Path:
@@ -71,9 +80,12 @@ class Recipes:
     def ours(self, text: str) -> str:
         """An example with its paths, ports, names and secrets made ours."""
         there = {
-            "/etc/authbridge/tls": str(self.pki.ca.parent),
+            "/etc/prosody/certs/authbridge-ca.pem": str(self.pki.ca),
+            "/etc/letsencrypt/live": str(self.pki.ca.parent),
             "/etc/authbridge": str(self.folder),
-            "/run/authbridge": f"{self.folder}/run",
+            "/run/authbridge": str(self.run),
+            "-o authbridge": "-o root",
+            "-g authbridge": "-g daemon",
             "tcp:9281": f"tcp:{self.daemon.http_port}",
             "127.0.0.1:9281": f"127.0.0.1:{self.daemon.http_port}",
             "ssl:9443": f"ssl:{self.https_port}:interface=127.0.0.1",
@@ -86,6 +98,27 @@ class Recipes:
             text = text.replace(f'"{name}:the-secret', f'"{name}:{octets.decode()}')
             text = text.replace(f"//{name}:the-secret", f"//{name}:{octets.decode()}")
         return text
+
+    def shell(self, mark: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        """Do what an example in sh says."""
+        text = self.ours(example("sh", mark))
+        text = text.replace("server=example.org", f"server={DOMAINS['http_async']}")
+        command = ["sh", "-c", text]
+        there = {**os.environ, **environment}
+        return subprocess.run(command, capture_output=True, text=True, timeout=90, env=there)
+
+    def renew(self, site: str) -> subprocess.CompletedProcess[str]:
+        """certbot's hook, behind a renewal of a site's certificate; the restart is a word in
+        `restarts`."""
+        systemctl = self.folder / "bin" / "systemctl"
+        systemctl.parent.mkdir(exist_ok=True)
+        systemctl.write_text(f'#!/bin/sh\necho "$@" >> {self.folder}/restarts\n')
+        systemctl.chmod(0o700)
+        return self.shell(
+            "privkey.pem",
+            PATH=f"{systemctl.parent}:{os.environ['PATH']}",
+            RENEWED_LINEAGE=str(self.pki.ca.parent / site),
+        )
 
     def give_users(self) -> None:
         """Put everybody into the users files."""
@@ -122,12 +155,14 @@ class Recipes:
 def running_recipes(folder: Path) -> Iterator[Recipes]:
     """The daemon, running."""
     daemon = Daemon(folder, [*DOMAINS.values()])
-    # The names of the files are the document's.
-    pki = make_pki(folder / "tls", ["localhost", "auth.example.org", *DOMAINS.values()])
+    pki = make_pki(folder / "live", ["localhost", "auth.example.org", *DOMAINS.values()])
     secrets = {name: secret(name) for name in ("prosody-json", "mongooseim", "ejabberd")}
     for name, octets in secrets.items():
         write_private(folder / "clients" / name, octets + b"\n")
-    started = Recipes(daemon, pki, free_port(), {**secrets, "prosody": daemon.client_secret})
+    run = Path(tempfile.mkdtemp(prefix="ab-", dir="/tmp"))
+    run.chmod(0o755)
+    started = Recipes(daemon, pki, free_port(), {**secrets, "prosody": daemon.client_secret}, run)
+    make_folders(started)
     tables = {mark: started.ours(example("toml", mark)) for mark in OURS}
     listen = re.fullmatch(r"\[listen\]\n(http = .*?\n\]\n)(.*)", tables.pop("[listen]"), re.DOTALL)
     assert listen
@@ -138,6 +173,22 @@ def running_recipes(folder: Path) -> Iterator[Recipes]:
     yield started
     daemon.restore()
     daemon.stop()
+    shutil.rmtree(run)
+
+
+def make_folders(recipes: Recipes) -> None:
+    """As the document has them made: that of the keys, with certbot's files, and nginx's own."""
+    lineage = recipes.pki.ca.parent / "auth.example.org"
+    lineage.mkdir()
+    shutil.copy(recipes.pki.key, lineage / "privkey.pem")
+    shutil.copy(recipes.pki.certificate, lineage / "fullchain.pem")
+    assert recipes.shell("install -d").stderr == ""
+    done = recipes.renew("auth.example.org")
+    assert (done.returncode, done.stderr) == (0, "")
+    unit = recipes.ours(example("ini", "ExecStartPre"))
+    command = re.search(r"(?m)^ExecStartPre=\+(.*)$", unit)
+    assert command
+    subprocess.run(command[1].split(), check=True)
 
 
 # Both servers' options are read by the library that ejabberd itself reads with, which is there.

@@ -1,6 +1,10 @@
 """The recipes of docs/http.md, all of them in one daemon, serve logins as those programs ask."""
 
+import http.client
+import json
 import re
+import ssl
+import stat
 import subprocess
 import tomllib
 from collections.abc import Iterator
@@ -9,11 +13,14 @@ from pathlib import Path
 import pytest
 
 from .calls import BIN
+from .nginx import Nginx
+from .ports import free_port
 from .prosody import Prosody
 from .raw_http import Connection, basic
 from .recipes import (
     DOMAINS,
     EXAMPLES,
+    OURS,
     USERS,
     Recipes,
     blocks,
@@ -48,6 +55,25 @@ def test_documented_tables_have_no_mistake(recipes: Recipes) -> None:
     command = [str(BIN / "authbridge"), "check-config", str(recipes.daemon.configuration)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=90)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_documented_commands_make_the_documented_clients(workspace: Path) -> None:
+    """Each table, but for the deadlines; mod_auth_http's is in operations.md."""
+    (workspace / "made").mkdir()
+    commands = example("sh", "client new").splitlines()
+    made = []
+    for command in commands:
+        words = command.partition("#")[0].split()
+        assert words[:3] == ["authbridge", "client", "new"]
+        more = ["--json", "--folder", str(workspace / "made")]
+        done = subprocess.run([str(BIN / "authbridge"), *words[1:], *more], capture_output=True)
+        made.append(json.loads(done.stdout)["stanza"].replace(more[2], "/etc/authbridge/clients"))
+    tables = tomllib.loads("\n".join(made))["clients"]
+    assert tables.pop("prosody")["may"] == ["check_password", "user_exists"]
+    shown = tomllib.loads("\n".join(example("toml", mark) for mark in OURS))["clients"]
+    for table in shown.values():
+        table.pop("deadline", None)
+    assert tables == shown
 
 
 @pytest.fixture(scope="module")
@@ -200,3 +226,75 @@ def test_documented_listener_is_called_by_its_name_alone(recipes: Recipes) -> No
     ):
         asked = recipes.check_password(url, credentials, "alice", USERS["alice"], host)
         assert asked[0] == status
+
+
+def test_keys_are_the_daemons_and_nobody_elses(recipes: Recipes) -> None:
+    """As the documented hook leaves them, which restarts for its own certificate alone."""
+    folder = recipes.folder / "tls"
+    modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in folder.iterdir()}
+    assert modes == {"key.pem": 0o640, "cert.pem": 0o640}
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o750
+    assert {path.group() for path in (folder, *folder.iterdir())} == {"daemon"}
+    assert recipes.renew("www.example.org").returncode == 0
+    assert (recipes.folder / "restarts").read_text() == "restart authbridge\n"
+
+
+def test_documented_drop_in_is_one_that_systemd_understands(workspace: Path) -> None:
+    """Beside the unit."""
+    unit = workspace / "dropped-in" / "authbridge.service"
+    drop_in = workspace / "dropped-in" / "authbridge.service.d" / "nginx.conf"
+    drop_in.parent.mkdir(parents=True)
+    shown = (ROOT / "conf" / "authbridge.service").read_text()
+    unit.write_text(shown.replace("/opt/authbridge/bin", str(BIN)))
+    drop_in.write_text(example("ini", "ExecStartPre"))
+    command = ["systemd-analyze", "verify", "--man=no", str(unit)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_unix_socket_is_nginxs_alone(recipes: Recipes) -> None:
+    """The documented call, by nginx's user and by another."""
+    served = recipes.shell("www-data")
+    assert served.stdout.startswith("HTTP/1.1 401 "), served.stderr
+    assert served.stdout.endswith("\n\nfalse")
+    text = recipes.ours(example("sh", "www-data")).replace("www-data", "nobody")
+    refused = subprocess.run(["sh", "-c", text], capture_output=True, timeout=90)
+    assert (refused.returncode, refused.stdout) == (7, b"")
+
+
+@pytest.fixture
+def nginx(workspace: Path, recipes: Recipes) -> Iterator[Nginx]:
+    """conf/nginx.conf with the documented upstream, and with workers that are nobody but
+    www-data."""
+    port = free_port()
+    text = re.sub(
+        r"(?ms)^upstream authbridge \{.*?^\}\n",
+        recipes.ours(example("nginx", "server unix")),
+        (ROOT / "conf" / "nginx.conf").read_text(),
+    )
+    (recipes.run / "index.html").write_text("for those who may")
+    for shown, ours in {
+        "listen 443 ssl;": f"listen 127.0.0.1:{port} ssl;",
+        "/etc/ssl/www.example.org/chain.pem": str(recipes.pki.chain),
+        "/etc/ssl/www.example.org/key.pem": str(recipes.pki.key),
+        "/var/www/html": str(recipes.run),
+        "server=example.org": f"server={DOMAINS['http_async']}",
+    }.items():
+        assert shown in text
+        text = text.replace(shown, ours)
+    server = Nginx(workspace / "recipes-nginx", [port], text, user="www-data")
+    server.start()
+    yield server
+    server.stop()
+
+
+def test_nginx_asks_by_the_unix_socket(recipes: Recipes, nginx: Nginx) -> None:
+    """As its own user; who has the right password sees the page."""
+    context = ssl.create_default_context(cafile=str(recipes.pki.ca))
+    for password, status in ((USERS["alice"], 200), (b"wrong", 401), (USERS["alice"], 200)):
+        connection = http.client.HTTPSConnection("localhost", nginx.ports[0], context=context)
+        connection.request(
+            "GET", "/", headers={"Authorization": basic(b"alice", password).decode()}
+        )
+        assert connection.getresponse().status == status
+        connection.close()

@@ -1,4 +1,4 @@
-"""What a request's head may be, and how an answer is written."""
+"""The names in a Host header, and how an answer is written."""
 
 from __future__ import annotations
 
@@ -6,215 +6,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from authbridge.wire.http import (
-    Answer,
-    BadRequest,
-    check_field,
-    check_framing,
-    check_request_line,
-    encode,
-    host_name,
-    is_loopback,
-)
+from authbridge.wire.http import Answer, BadRequest, encode, host_name, is_loopback
 
 OCTETS = st.binary(max_size=60)
-
-
-@pytest.mark.parametrize(
-    "line",
-    [
-        b"GET / HTTP/1.1",
-        b"GET /auth/check_password?user=a&server=b&pass=%2B HTTP/1.1",
-        b"POST /auth/json HTTP/1.0",
-        b"M-SEARCH /a?b?c/d;e='\"<>[]{}|\\^` HTTP/1.1",
-        b"!#$%&'*+-.^_`|~09 / HTTP/1.1",
-    ],
-)
-def test_a_request_line_is_a_method_a_path_and_a_version(line):
-    assert check_request_line(line) == line
-
-
-def test_octets_outside_of_ascii_are_taken_for_their_escapes():
-    line = "GET /auth/basic?server=münchen.example HTTP/1.1".encode()
-    assert check_request_line(line) == b"GET /auth/basic?server=m%c3%bcnchen.example HTTP/1.1"
-
-
-@pytest.mark.parametrize(
-    "line",
-    [
-        b"",
-        b"GET",
-        b"GET /",
-        b"GET  / HTTP/1.1",
-        b"GET /  HTTP/1.1",
-        b" GET / HTTP/1.1",
-        b"GET / HTTP/1.1 ",
-        b"GET\t/ HTTP/1.1",
-        b"GET / x HTTP/1.1",
-        b"GET /a\tb HTTP/1.1",
-        b"GET /\x00 HTTP/1.1",
-        b"GET /\x7f HTTP/1.1",
-        b"GET / HTTP/1.1\r",
-        b"GET / HTTP/1.1\nHost: h",
-        b"GET / HTTP/1.1\n",
-        b"GET /#fragment HTTP/1.1",
-        b"GET auth HTTP/1.1",
-        b"GET http://h/auth HTTP/1.1",
-        b"CONNECT h:80 HTTP/1.1",
-        b"OPTIONS * HTTP/1.1",
-        b"G@T / HTTP/1.1",
-        b"G\xc3\x8bT / HTTP/1.1",
-        b"GET / HTTP/1.2",
-        b"GET / HTTP/2.0",
-        b"GET / HTTP/0.9",
-        b"GET / HTTP/11",
-        b"GET / HTTP/1.10",
-        b"GET / http/1.1",
-        b"GET / HTTPS/1.1",
-        b"PRI * HTTP/2.0",
-        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
-    ],
-)
-def test_no_other_request_line_is_taken(line):
-    with pytest.raises(BadRequest) as told:
-        check_request_line(line)
-    assert str(told.value) == "the request line is not METHOD /path HTTP/1.1"
-
-
-@given(OCTETS | st.binary(max_size=30).map(lambda path: b"GET /%b HTTP/1.1" % path))
-def test_a_request_line_is_three_printable_words_or_a_bad_request(line):
-    try:
-        checked = check_request_line(line)
-    except BadRequest:
-        return
-    assert checked.isascii()
-    assert checked.decode().isprintable()
-    assert [len(checked.split(b" ")), len(checked.split())] == [3, 3]
-    assert check_request_line(checked) == checked
-
-
-@pytest.mark.parametrize(
-    "line",
-    [
-        b"Host: h",
-        b"host:h",
-        b"X-Empty:",
-        b"X-Blank: \t ",
-        b"X-Latin: caf\xe9 \xff",
-        b"X-Tab: a\tb",
-        b"X-Colons: a:b: c",
-        b"!#$%&'*+-.^_`|~09:x",
-        b"Content-Length: 0",
-        b"Content-Length:\t12 ",
-        b"CONTENT-LENGTH: 999999999999999999",
-        b"Content-Length-Not: x",
-    ],
-)
-def test_a_header_is_a_name_and_a_printable_value(line):
-    check_field(line)
-
-
-@pytest.mark.parametrize(
-    "line",
-    [
-        b" folded",
-        b"\tfolded: x",
-        b": x",
-        b"X",
-        b"X : y",
-        b"X\t: y",
-        b"X y: z",
-        b"X@: y",
-        b"X\xe9: y",
-        b"X: a\x00b",
-        b"X: a\rb",
-        b"X: a\nb",
-        b"X: a\x1bb",
-        b"X: a\x7f",
-        b"X: y\r",
-        b"X: y\n",
-        b"\x00: y",
-    ],
-)
-def test_what_is_no_header_of_one_line_is_refused(line):
-    with pytest.raises(BadRequest, match="a header is not NAME: VALUE on one line"):
-        check_field(line)
-
-
-@pytest.mark.parametrize(
-    "length",
-    [b"", b" ", b"+1", b"-1", b"1, 1", b"1,1", b"1 1", b"0x10", b"1e3", b"1_0", b"1.0", b"\xb2",
-     b"1" * 19, b"1" * 5000],
-)  # fmt: skip
-def test_a_length_is_digits_and_not_more_than_any_body_has(length):
-    for name in (b"Content-Length:", b"content-lengTH: "):
-        with pytest.raises(BadRequest, match="the Content-Length is not a number"):
-            check_field(name + length)
-
-
-@given(OCTETS | st.binary(max_size=30).map(lambda value: b"Content-Length:" + value))
-def test_a_header_is_taken_or_is_a_bad_request(line):
-    try:
-        check_field(line)
-    except BadRequest:
-        return
-    name, colon, value = line.partition(b":")
-    assert colon
-    assert not set(name) & set(b' \t()<>@,;:\\"/[]?={}')
-    assert not {octet for octet in value if octet < 32 or octet == 127} - {9}
-    if name.lower() == b"content-length":
-        assert int(value) >= 0
-
-
-ONE = [b"h"]
-
-
-@pytest.mark.parametrize(
-    ("version", "hosts", "codings", "length"),
-    [
-        (b"HTTP/1.1", ONE, [], []),
-        (b"HTTP/1.1", ONE, [], [b"3"]),
-        (b"HTTP/1.0", ONE, [], [b"3"]),
-        (b"HTTP/1.0", [], [], []),
-        (b"HTTP/1.1", ONE, [b"chunked"], []),
-        (b"HTTP/1.1", ONE, [b"Chunked"], []),
-    ],
-)
-def test_the_framing_that_everybody_reads_alike_is_taken(version, hosts, codings, length):
-    check_framing(version, hosts, codings, length)
-
-
-@pytest.mark.parametrize(
-    ("version", "hosts"),
-    [
-        (b"HTTP/1.1", []),
-        (b"HTTP/1.1", ONE * 2),
-        (b"HTTP/1.1", [b"h", b"i"]),
-        (b"HTTP/1.0", ONE * 2),
-    ],
-)
-def test_one_host_is_named_exactly(version, hosts):
-    with pytest.raises(BadRequest, match="there must be exactly one Host header"):
-        check_framing(version, hosts, [], [])
-
-
-@pytest.mark.parametrize(
-    ("version", "codings", "length"),
-    [
-        (b"HTTP/1.1", [b"chunked"], [b"3"]),
-        (b"HTTP/1.1", [b"chunked", b"chunked"], []),
-        (b"HTTP/1.1", [b"identity"], []),
-        (b"HTTP/1.1", [b"gzip, chunked"], []),
-        (b"HTTP/1.1", [b"chunked, identity"], []),
-        (b"HTTP/1.1", [b"xchunked"], []),
-        (b"HTTP/1.1", [b"\x0bchunked"], []),
-        (b"HTTP/1.1", [b""], []),
-        (b"HTTP/1.0", [b"chunked"], []),
-    ],
-)
-def test_a_body_whose_end_may_be_doubted_is_refused(version, codings, length):
-    with pytest.raises(BadRequest, match="a Transfer-Encoding is chunked"):
-        check_framing(version, ONE, codings, length)
 
 
 @pytest.mark.parametrize(
@@ -234,7 +28,8 @@ def test_a_host_is_a_name_or_an_address_without_its_port(host, name):
 
 @pytest.mark.parametrize(
     "host",
-    [b"", b":80", b"h:", b"h:x", b"h:123456", b"h:80:80", b"::1", b"[::1", b"::1]", b"[h]",
+    [b"", b":80", b"h:", b"h:x", b"h:123456", b"h:65536",
+     b"h:80:80", b"::1", b"[::1", b"::1]", b"[h]",
      b"[]", b"user@h", b"h/path", b"h i", b"h,i", b"h?", b"h#", b"h%41", b"\xe9", b"h\n",
      b"[::1%25lo]"],
 )  # fmt: skip
