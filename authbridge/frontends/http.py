@@ -182,7 +182,7 @@ class HttpFrontEnd:
             self._check_host(call)
             operation, query = route(call.target)
             callers = self._callers(call, operation)
-            caller = callers[0].name
+            caller = name_of(callers[0], call)
             asked = parameters_of(call, operation, query)
             client = who_may(callers, operation, asked.server)
         except TurnedAway as no:
@@ -250,7 +250,7 @@ class HttpFrontEnd:
             Secret(asked.password or b""),
             client.deadline or self._deadline,
             number=call.number,
-            caller=client.name if client.name != ANONYMOUS.name else call.channel.address,
+            caller=name_of(client, call),
         )
         outcome.addCallbacks(deliver, call.fail, (call, verb.judged))
 
@@ -299,6 +299,11 @@ def parameters_of(call: Call, verb: str, query: bytes) -> httpauth.Parameters:
     if verb in httpauth.WRITES:
         httpauth.refuse_derived(parameters)
     return parameters
+
+
+def name_of(client: Client, call: Call) -> str:
+    """How the log calls a caller: by its name, or by its address where it has none."""
+    return call.channel.address if client is ANONYMOUS else client.name
 
 
 def who_may(callers: Sequence[Client], verb: str, domain: bytes) -> Client:

@@ -40,6 +40,16 @@ def test_a_good_configuration_is_good(folder):
     assert json.loads(done.stdout) == {"file": path, "mistakes": []}
 
 
+def test_check_config_takes_a_file_without_listeners_for_standalone_alone(tmp_path):
+    path = configuration(tmp_path)
+    without = path.read_text().partition("[extauth]")[2]
+    write(path, "[extauth]" + without)
+    done = run("check-config", str(path))
+    assert done.returncode == 2
+    assert b"nothing listens" in done.stderr
+    assert run("check-config", "--standalone", str(path)).returncode == 0
+
+
 def test_every_mistake_of_a_bad_one_is_named_on_a_line_of_its_own(folder):
     path = configuration(folder)
     write(path, path.read_text().replace("[log]", "[lgo]").replace('"users"', '"user"'))

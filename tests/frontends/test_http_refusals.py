@@ -90,3 +90,26 @@ def test_no_refused_change_is_a_true_or_repeats_anything_of_the_request(verb, ou
     assert reply.status in (403, 501, 503)
     assert MARK.encode() not in reply.body
     assert reply.body not in (b"true", b"false", b"")
+
+
+@pytest.mark.parametrize(
+    ("octets", "caller"),
+    [
+        (get(), "prosody"),
+        (get(parameters={**LOGIN, "server": "example.net"}), "prosody"),
+        (get(headers=b""), "127.0.0.1"),
+        (get("/nothing"), "127.0.0.1"),
+        (b"GET / HTTP/3\r\n\r\n", "127.0.0.1"),
+    ],
+)
+def test_the_line_says_who_called(octets, caller):
+    server = Server(ScriptedRegistry(model.PASSWORD_MATCHES))
+    server.send(octets)
+    assert server.lines[0].endswith(f" caller={caller}")
+
+
+def test_who_calls_without_a_name_is_called_by_its_address():
+    server = Server(ScriptedRegistry(model.PASSWORD_MATCHES), anonymous=True)
+    server.send(get(headers=b"") + get("/auth/user_exists", {"a": "b"}, headers=b""))
+    server.clock.advance(0)
+    assert [line.endswith(" caller=127.0.0.1") for line in server.lines] == [True, True]
