@@ -73,7 +73,6 @@ class Report:
     def add(self, asked: Asked, answer: bytes, weather: Weather) -> None:
         frame, now, state = asked.frame, time.monotonic(), weather.state
         assert frame.accepts(answer), f"{frame.kind}: {answer!r} behind frame {self.frames}"
-        assert now - asked.sent <= DEADLINE + MARGIN, f"{frame.kind}: {now - asked.sent:.2f} s"
         self.answers[frame.kind, answer] += 1
         self.by_state[state] += 1
         self.slowest[state] = max(now - asked.sent, self.slowest.get(state, 0.0))
@@ -211,7 +210,7 @@ def main(count: int) -> None:
     sizes: list[list[tuple[int, int]]] = []
     with (
         tempfile.TemporaryDirectory(prefix="ab-", dir="/tmp") as folder,
-        scene(Path(folder), 8, fair=10.0, foul=5.0) as everything,
+        scene(Path(folder), 8, fair=5.0, foul=5.0) as everything,
     ):
         begun = time.monotonic()
 
@@ -233,8 +232,9 @@ def main(count: int) -> None:
               f"{fds} descriptors; at the end {rss_now / 1e6:.1f} MB, {fds_now}")  # fmt: skip
         assert rss_now - rss < MOST_GROWTH
         assert fds_now - fds <= MOST_LINKS
+    assert max(report.slowest.values()) <= DEADLINE + MARGIN
     assert report.late_outages == 0
-    assert report.decided >= count // 5
+    assert report.decided >= count // 10
 
 
 if __name__ == "__main__":

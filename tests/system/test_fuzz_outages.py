@@ -5,7 +5,7 @@ from pathlib import Path
 from ..fuzz.outages import Report, drive, finish, scene
 
 
-def test_every_frame_has_its_one_answer_in_time_whatever_happens_to_the_directory(
+def test_every_frame_has_its_one_answer_whatever_happens_to_the_directory(
     workspace: Path,
 ) -> None:
     """In order and the right one, or that of an outage where the directory is asked."""
