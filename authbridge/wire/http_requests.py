@@ -143,9 +143,9 @@ class RequestReader:
         line, *lines = octets.split(b"\r\n")
         if len(line) > LONGEST_LINE:
             raise Refused(TOO_LONG)
+        method, target, minor = read_request_line(line)
         if len(octets) - len(line) > LONGEST_HEAD or len(lines) > MOST_FIELDS:
             raise Refused(TOO_MANY)
-        method, target, minor = read_request_line(line)
         fields = read_fields(lines)
         self._length = body_length(minor, fields)
         self._chunks, self._size = [], 0
