@@ -245,7 +245,9 @@ class Authenticator:
         reason = Reason.NO_CHECKER
         for named in rule.check:
             ask = named.checker.check_password
-            outcome = await self._ask(login, named, ask, password)
+            outcome = await self._ask(
+                login, named, named.turns, ask, _jid(login), password, login.trace
+            )
             if outcome.verdict is Verdict.ACCEPTED:
                 return outcome
             if outcome.verdict is Verdict.REJECTED:
@@ -298,7 +300,10 @@ class Authenticator:
             if refusal is not None:
                 return refusal
             ahead.clear()
-            outcome = await self._ask(login, named, named.checker.set_password, password)
+            ask = named.checker.set_password
+            outcome = await self._ask(
+                login, named, named.turns, ask, _jid(login), password, login.trace
+            )
             if outcome.verdict is Verdict.UNKNOWN_USER:
                 reason = Reason.USER_UNKNOWN
             elif outcome.verdict is Verdict.NOT_APPLICABLE:
@@ -327,7 +332,10 @@ class Authenticator:
             return refusal
         for named in rule.check:
             if isinstance(named.checker, Registry):
-                outcome = await self._ask(login, named, named.checker.register, password)
+                ask = named.checker.register
+                outcome = await self._ask(
+                    login, named, named.turns, ask, _jid(login), password, login.trace
+                )
                 if outcome.verdict is not Verdict.NOT_APPLICABLE:
                     return outcome
         return model.rejected(Reason.NOT_SUPPORTED)
@@ -379,36 +387,29 @@ class Authenticator:
             login.step("user", f"prepared as {login.jid}")
         return rule if wrong is None else model.rejected(wrong)
 
-    async def _look_up(self, login: Login, named: NamedChecker, trace: Trace | None) -> Outcome:
+    def _look_up(
+        self, login: Login, named: NamedChecker, trace: Trace | None
+    ) -> Coroutine[Any, Any, Outcome]:
         """Whether a checker has the user."""
-        asking = partial(named.checker.user_exists, _jid(login), trace)
-        return await self._ask_by_turns(login, named, named.lookups, asking)
+        ask = named.checker.user_exists
+        return self._ask(login, named, named.lookups, ask, _jid(login), trace)
 
     async def _ask(
         self,
         login: Login,
         named: NamedChecker,
-        ask: Callable[..., Awaitable[Outcome]],
-        about: Secret,
-    ) -> Outcome:
-        """What a checker says of a password, or does with it."""
-        asking = partial(ask, _jid(login), about, login.trace)
-        return await self._ask_by_turns(login, named, named.turns, asking)
-
-    async def _ask_by_turns(
-        self,
-        login: Login,
-        named: NamedChecker,
         turns: Turns,
-        ask: Callable[[], Awaitable[Outcome]],
+        ask: Callable[..., Awaitable[Outcome]],
+        *about: object,
     ) -> Outcome:
+        """What a checker says, when it is this front end's turn there."""
         login.checker = named.name
         try:
             turn = turns.take(login.front_end)
             if turn is not None:
                 await turn
             try:
-                outcome = await ask()
+                outcome = await ask(*about)
             finally:
                 turns.leave()
         except CancelledError:

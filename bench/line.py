@@ -58,7 +58,7 @@ def ours(settings: LogSettings, write: Write) -> Line:
 
     def line(number: str, jid: str, seconds: float) -> None:
         if log.wants(outcome):
-            log.line(number, "http", "check_password", jid, "hmac", outcome, seconds)
+            log.line(number, "prosody", "http", "check_password", jid, "hmac", outcome, seconds)
 
     return line
 
