@@ -10,9 +10,8 @@ from twisted.internet.defer import Deferred, succeed
 from twisted.python.failure import Failure
 
 from authbridge.authenticator import Authenticator
-from authbridge.frontends import clients
 from authbridge.frontends import http_answers as answers
-from authbridge.frontends.clients import ANONYMOUS, LONGEST_DEADLINE, Client
+from authbridge.frontends.clients import ANONYMOUS, LONGEST_DEADLINE, Client, Credentials
 from authbridge.frontends.http_server import Call
 from authbridge.model import Outcome, Reason
 from authbridge.peers import UNIX
@@ -161,6 +160,7 @@ class HttpFrontEnd:
         """`machine` is the name of this machine."""
         self._authenticator = authenticator
         self._clients = callers
+        self._credentials = Credentials(callers)
         self._anonymous = (ANONYMOUS,) if settings.anonymous else ()
         self._deadline = settings.deadline
         self._names = frozenset({plain_name(machine), *settings.hosts})
@@ -221,10 +221,7 @@ class HttpFrontEnd:
         """Who the caller may be: the client that its credentials name, or those at its address."""
         headers = authorization(call)
         if headers and verb != "basic":  # there they are the user's
-            try:
-                client = clients.find(self._clients, *httpauth.parse_basic(headers))
-            except BadRequest:
-                client = None
+            client = self._credentials.find(headers)
             if client is not None:
                 return (client,)
         else:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
+
 import pytest
 
 from authbridge.frontends import clients
-from authbridge.frontends.clients import ANONYMOUS, Client
+from authbridge.frontends.clients import ANONYMOUS, Client, Credentials
 from authbridge.peers import UNIX
 from authbridge.secret import Secret
 from authbridge.settings import Mistakes, Table
@@ -224,3 +226,22 @@ def test_anonymous_callers_may_ask_and_never_write():
         assert ANONYMOUS.may_ask(verb, b"any.test")
     for verb in ("set_password", "register", "remove_user"):
         assert not ANONYMOUS.may_ask(verb, b"any.test")
+
+
+def test_credentials_are_those_of_a_client_however_they_are_written():
+    known = {
+        f"c{n}": Client(f"c{n}", Secret(f"secret-{n}".encode()), frozenset(), frozenset())
+        for n in range(20)
+    }
+    known["nginx"] = Client("nginx", None, frozenset(), frozenset())
+    credentials = Credentials(known)
+    for name, client in known.items():
+        secret = b"" if client.secret is None else client.secret.reveal()
+        token = b64encode(name.encode() + b":" + secret)
+        expected = None if client.secret is None else client
+        assert credentials.find([b"Basic " + token]) is expected
+        assert credentials.find([b"bAsIc  " + token]) is expected
+        assert credentials.find([b"Basic " + token, b"Basic " + token]) is None
+        assert credentials.find([b"Bearer " + token]) is None
+        assert credentials.find([b"Basic " + b64encode(name.encode() + b":x")]) is None
+    assert credentials.find([]) is None
