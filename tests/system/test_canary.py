@@ -16,9 +16,11 @@ from .xmpp import SESSION
 @pytest.mark.parametrize("octets", [b"plain-secret", "gehe:im € \"'\\".encode(), b"\xff\x80octets"])
 def test_search_finds_each_spelling_of_a_secret(octets: bytes) -> None:
     """What is looked for would be found."""
+    search = canary.Search([b"another secret", octets])
     for spelling in canary.spellings(octets):
-        assert list(canary.places(b"a line with " + spelling + b" in it\n", octets))
-    assert not list(canary.places(b"a line without it\n", octets))
+        haystack = b"a line with " + spelling + b" in it\n"
+        assert (octets, spelling) in search.places(haystack)
+    assert not list(search.places(b"a line without it\n"))
 
 
 def test_no_secret_is_in_any_log(
@@ -34,11 +36,11 @@ def test_no_secret_is_in_any_log(
     logs = canary.logs(workspace)
     assert {daemon.log, ejabberd.log, ejabberd.output, prosody.log} <= set(logs)
     contents = {log.relative_to(workspace): canary.lines(log.read_bytes()) for log in logs}
+    search = canary.Search(canary.registered())
     found = [
         (str(log), octets[:40], spelling[:40])
         for log, content in contents.items()
-        for octets in canary.registered()
-        for spelling in canary.places(content, octets)
+        for octets, spelling in search.places(content)
     ]
     assert found == []
 
@@ -47,8 +49,7 @@ def test_no_secret_is_on_any_command_line(daemon: Daemon, command_lines: Command
     """Where every user of the machine could read it."""
     seen = command_lines.seen()
     assert str(daemon.configuration).encode() in seen
-    found = [octets for octets in canary.registered() if list(canary.places(seen, octets))]
-    assert found == []
+    assert list(canary.Search(canary.registered()).places(seen)) == []
 
 
 def test_every_password_of_the_tests_is_looked_for() -> None:
