@@ -270,11 +270,11 @@ class Authenticator:
         cannot_tell: tuple[Outcome, str] | None = None
         reason = Reason.USER_UNKNOWN
         for named in rule.exists:
+            login.checker = named.name
             outcome = None if login.trace else named.remembered(_jid(login))
             if outcome is None:
                 outcome = await self._look_up(login, named, login.trace)
             if outcome.verdict is Verdict.ACCEPTED:
-                login.checker = named.name
                 return outcome
             if outcome.verdict is Verdict.UNAVAILABLE:
                 cannot_tell = cannot_tell or (outcome, named.name)

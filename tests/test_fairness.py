@@ -181,6 +181,7 @@ def test_what_is_remembered_waits_for_nobody(make):
         asking = house.authenticator.user_exists("http", user, b"e.org", 8.0)
         asking.addCallback(found.append)
     assert [outcome.reason for outcome in found] == [Reason.USER_UNKNOWN]
+    assert "jid=bob@e.org checker=c verdict=rejected reason=user_unknown" in house.lines[0]
     house.clock.advance(8)
     assert [outcome.reason for outcome in found[1:]] == [Reason.DEADLINE_PASSED] * 2
 

@@ -79,8 +79,7 @@ def test_a_stop_does_not_wait_for_what_is_in_line(reactor):
 
     Deferred.fromCoroutine(workers.run(first))
     assert begun.wait(30)
-    for _ in range(5):
-        Deferred.fromCoroutine(workers.run(lambda: done.append(1)))
+    waiting = [Deferred.fromCoroutine(workers.run(lambda: done.append(1))) for _ in range(5)]
     stopping = threading.Thread(target=workers.stop)
     stopping.start()
     while not workers._stopped:
@@ -88,6 +87,11 @@ def test_a_stop_does_not_wait_for_what_is_in_line(reactor):
     gate.set()
     stopping.join(30)
     assert done == []
+    for _ in range(6):
+        reactor.turn()
+    for one in waiting:  # never None, which a checker might take for a no
+        with pytest.raises(Overloaded):
+            now(one)
 
 
 def test_work_cancelled_in_line_is_not_begun_and_keeps_its_place_until_it_is_left(reactor, workers):
