@@ -100,6 +100,10 @@ class Table:
         if setting in self.data:
             self.wrong(setting, text)
 
+    def knows(self, *settings: str) -> None:
+        """These are settings, whether or not anybody reads them."""
+        self._known.update(settings)
+
     def __contains__(self, setting: str) -> bool:
         return setting in self.data
 

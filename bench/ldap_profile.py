@@ -22,6 +22,7 @@ from twisted.internet.endpoints import TCP4ClientEndpoint, wrapClientTLS
 from twisted.internet.protocol import Factory, Protocol
 from twisted.internet.ssl import Certificate, optionsForClientTLS, trustRootFromCertificates
 
+from authbridge.client_tls import make_context, read_authorities
 from authbridge.ldap import codec, ppolicy
 from authbridge.ldap.codec import Inbox, Reply, Scope
 from authbridge.ldap.deadlines import Deadlines
@@ -33,7 +34,6 @@ from authbridge.ldap.operations import Bind, Conversation, Search
 from authbridge.ldap.presets import PRESETS
 from authbridge.ldap.server import Server
 from authbridge.ldap.service_account import ServiceAccount
-from authbridge.ldap.tls import make_context, read_authorities
 from bench.ldap_ours import Driver, make_checker, secret_file
 from bench.ldap_threads import ATTRIBUTES, Arguments, Command, Request
 from bench.rounds import print_table

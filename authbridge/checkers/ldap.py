@@ -32,6 +32,7 @@ from authbridge.ldap.presets import PRESETS, Preset
 from authbridge.ldap.settings import DirectorySettings
 from authbridge.ldap.writing import Change, NewUsers, Writing
 from authbridge.model import JID, Outcome, Reason, Trace, Verdict
+from authbridge.printable import printable
 from authbridge.secret import Secret
 from authbridge.settings import Table
 
@@ -246,7 +247,7 @@ class LdapChecker:
         outcome = verdicts.judge_bind(bind.result, bind.policy, self._settings.preset)
         if trace is not None:
             _tell_connection(trace, bind)
-            trace.step("bind", f"{names.printable(name)}: {names.describe(bind.result)}")
+            trace.step("bind", f"{printable(name)}: {names.describe(bind.result)}")
             if bind.policy is not None and bind.policy.words:
                 trace.step("password policy", bind.policy.words)
         return outcome
@@ -301,7 +302,7 @@ class LdapChecker:
             _tell_connection(trace, search)
             trace.step("service bind", self._directory.describe_account())
             trace.step("search", f"{lookup.spell(name, jid.domain)} below {lookup.settings.base}")
-            found = ", ".join(names.printable(entry.dn) for entry in search.entries) or "no entry"
+            found = ", ".join(printable(entry.dn) for entry in search.entries) or "no entry"
             trace.step("found", f"{found} ({names.describe(search.result)})")
         if search.result.code == codec.SIZE_LIMIT_EXCEEDED or len(search.entries) > 1:
             return model.rejected(Reason.USER_AMBIGUOUS)

@@ -18,6 +18,7 @@ from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from authbridge.client_tls import TlsServer
 from authbridge.direct import Writer
 from authbridge.ldap import codec, names
 from authbridge.ldap.ber import Malformed
@@ -25,7 +26,7 @@ from authbridge.ldap.codec import Inbox, Reply, Result
 from authbridge.ldap.deadlines import Deadlines
 from authbridge.ldap.faults import Fault
 from authbridge.ldap.operations import Operation
-from authbridge.ldap.tls import TlsServer, explain
+from authbridge.ldap.tls import explain
 from authbridge.model import Reason
 
 MOST_ABANDONED = 32

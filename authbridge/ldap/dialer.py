@@ -17,6 +17,7 @@ from twisted.internet.protocol import Factory
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from authbridge.client_tls import TlsServer
 from authbridge.ldap import codec, names, ppolicy, verdicts
 from authbridge.ldap.connection import Connection
 from authbridge.ldap.deadlines import Deadlines
@@ -25,7 +26,6 @@ from authbridge.ldap.operations import Bind, Conversation, Extended, Operation
 from authbridge.ldap.presets import Preset
 from authbridge.ldap.server import Server
 from authbridge.ldap.service_account import ServiceAccount
-from authbridge.ldap.tls import TlsServer
 from authbridge.model import Reason
 
 O = TypeVar("O", bound=Operation)  # noqa: E741

@@ -14,6 +14,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
+from authbridge.client_tls import make_context, read_authorities
 from authbridge.ldap import codec, discovery, names, ppolicy, verdicts
 from authbridge.ldap.codec import Entry
 from authbridge.ldap.connection import SILENCE, Connection
@@ -43,7 +44,6 @@ from authbridge.ldap.server import Server
 from authbridge.ldap.service_account import ServiceAccount
 from authbridge.ldap.settings import DirectorySettings
 from authbridge.ldap.standing import Standing
-from authbridge.ldap.tls import make_context, read_authorities
 from authbridge.model import Reason, Trace
 
 SEARCHES_AT_ONCE = 64

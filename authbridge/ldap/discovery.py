@@ -21,9 +21,9 @@ from twisted.names.error import DNSNameError, DNSQueryTimeoutError, DomainError
 from twisted.python.failure import Failure
 
 from authbridge.ldap.faults import Fault
-from authbridge.ldap.names import printable
 from authbridge.ldap.server import Server, ServerMistake
 from authbridge.model import Reason
+from authbridge.printable import printable
 
 SHORTEST, LONGEST = 30.0, 3600.0
 """Seconds until records are looked up again, whatever their time to live."""

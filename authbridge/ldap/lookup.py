@@ -17,6 +17,7 @@ from authbridge.ldap.faults import Fault
 from authbridge.ldap.filters import FilterMistake, Template
 from authbridge.ldap.presets import EVERYBODY, MEMBERSHIPS, NESTED_RULE, SEARCH, Preset
 from authbridge.model import JID, Reason
+from authbridge.printable import printable
 from authbridge.settings import Table
 
 ATTRIBUTE: Final = re.compile(r"[A-Za-z][A-Za-z0-9-]*|\d+(\.\d+)+")
@@ -149,7 +150,7 @@ class Lookup:
     def describe_account(self, entry: Entry) -> str:
         """What the entry says of it, for people."""
         return ", ".join(
-            f"{name} {names.printable(value)}"
+            f"{name} {printable(value)}"
             for name in self._preset.account_attributes
             for value in entry.attributes.get(name.lower().encode(), ())
         )

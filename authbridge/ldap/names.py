@@ -12,6 +12,7 @@ from typing import Final
 from ldap3.core.results import RESULT_CODES
 
 from authbridge.ldap.codec import Entry, Result
+from authbridge.printable import printable
 from authbridge.settings import Table
 
 HOLE: Final = "{user}"
@@ -169,9 +170,3 @@ def describe(result: Result) -> str:
     words = f"{result.code} {RESULT_CODES.get(result.code, 'of a kind not known')}"
     text = printable(result.text[:200].rstrip(b"\0"))
     return f"{words}, {text!r}" if text else words
-
-
-def printable(octets: bytes) -> str:
-    """What a server says, without what would move a terminal's cursor."""
-    text = octets.decode("utf-8", "backslashreplace")
-    return "".join(one if one.isprintable() else " " for one in text)

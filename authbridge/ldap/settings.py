@@ -6,13 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from OpenSSL import SSL, crypto
-
+from authbridge.client_tls import read_ca_file
 from authbridge.ldap import names
 from authbridge.ldap.discovery import PREFIX, Service
 from authbridge.ldap.presets import Preset
 from authbridge.ldap.server import Server, ServerMistake
-from authbridge.ldap.tls import read_authorities
 from authbridge.settings import Table
 
 
@@ -41,7 +39,7 @@ class DirectorySettings:
         service = _read_service(table)
         servers = _read_servers(table) if service is None else ()
         encrypted = _read_encryption(table, preset, [*servers, *filter(None, [service])])
-        ca_file = _read_ca_file(table) if "ca_file" in table else None
+        ca_file = read_ca_file(table)
         if ca_file is not None and not encrypted:
             table.wrong("ca_file", "verifies nothing beside insecure_clear_text = true")
         bind_dn, password_file = _read_account(table, preset)
@@ -128,18 +126,3 @@ def _read_servers(table: Table) -> tuple[Server, ...]:
         except ServerMistake as mistake:
             table.wrong("servers", str(mistake))
     return tuple(servers)
-
-
-def _read_ca_file(table: Table) -> Path | None:
-    path = table.path("ca_file")
-    if not table.given_as_text("ca_file"):
-        return None  # which has been said
-    try:
-        read_authorities(path)
-    except OSError as error:
-        table.wrong("ca_file", f"{path}: {error.strerror}")
-    except (ValueError, SSL.Error, crypto.Error):
-        table.wrong("ca_file", f"{path} is no file of certificates in PEM")
-    else:
-        return path
-    return None

@@ -24,6 +24,7 @@ from authbridge.ldap.names import NameMistake, NameTemplate
 from authbridge.ldap.operations import Operation, Search, Write
 from authbridge.ldap.presets import Preset
 from authbridge.model import JID, Outcome, Reason, rejected
+from authbridge.printable import printable
 from authbridge.secret import Secret
 from authbridge.settings import Table
 
@@ -217,7 +218,7 @@ class Writing:
             if change.unheard:
                 log.error(
                     "directory: {dn} may have been made, without a password: {words}",
-                    dn=names.printable(dn), words=fault.words,
+                    dn=printable(dn), words=fault.words,
                 )  # fmt: skip
             raise
         change.pinned = added
@@ -239,7 +240,7 @@ class Writing:
         if said:
             log.error(
                 "directory: {dn} was made, is of no use and cannot be deleted: {said}",
-                dn=names.printable(dn), said=said,
+                dn=printable(dn), said=said,
             )  # fmt: skip
 
     def _entry(self, new: NewUsers, name: str, jid: JID) -> dict[bytes, list[bytes]]:
@@ -288,7 +289,7 @@ def _log_refusal(dn: bytes, write: Write) -> None:
     said = names.describe(write.result)
     if write.policy is not None and write.policy.words:
         said += f" ({write.policy.words})"
-    log.info("directory: {dn} is not written: {said}", dn=names.printable(dn), said=said)
+    log.info("directory: {dn} is not written: {said}", dn=printable(dn), said=said)
 
 
 def _acceptable(password: bytes) -> bool:

@@ -1,17 +1,19 @@
-"""Certificates that a test makes: good ones, and every bad one that a directory may show."""
+"""Certificates that a test makes: good ones, and every bad one that a server may show."""
 
 from __future__ import annotations
 
 import datetime as dt
 import functools
 import ipaddress
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from OpenSSL import SSL
+
+from tests.ldap.server import tlv
 
 NOW = dt.datetime.now(dt.UTC)
 DAY = dt.timedelta(days=1)
@@ -123,3 +125,67 @@ def only(made: SSL.Context, version: int) -> SSL.Context:
     made.set_min_proto_version(version)
     made.set_max_proto_version(version)
     return made
+
+
+# --- what a client meets --------------------------------------------------------------------------
+
+OURS, OTHER = Authority("ours"), Authority("other")
+"""Who is trusted, and who is not."""
+NAME, ADDRESS = "ldap.example.org", "192.0.2.1"
+
+GOOD: dict[str, Callable[[], SSL.Context]] = {
+    "the name": lambda: OURS.issue(NAME),
+    "the name in capitals": lambda: OURS.issue(NAME.upper()),
+    "one of several names": lambda: OURS.issue("a.example", "192.0.2.9", NAME),
+    "a wildcard of one level": lambda: OURS.issue("*.example.org"),
+    "TLS 1.2": lambda: only(OURS.issue(NAME), SSL.TLS1_2_VERSION),
+    "TLS 1.3": lambda: only(OURS.issue(NAME), SSL.TLS1_3_VERSION),
+}
+"""Certificates of a server that is asked for by NAME."""
+
+
+def garbled(value: bytes) -> x509.UnrecognizedExtension:
+    """A subjectAltName with these octets in it."""
+    return x509.UnrecognizedExtension(x509.ObjectIdentifier("2.5.29.17"), value)
+
+
+NOT_ASCII = tlv(0x30, tlv(0x82, NAME.encode()), tlv(0x82, b"\xff.example.org"))
+NO_SEQUENCE = tlv(4, b"abc")
+
+BAD: dict[str, tuple[Callable[[], SSL.Context], dict[str, str], str]] = {
+    "another name": (lambda: OURS.issue("ldap.example.net"), {}, "is not for ldap.example.org"),
+    "no name but an address": (lambda: OURS.issue(ADDRESS), {}, f"but for {ADDRESS}"),
+    "a name of another kind": (
+        lambda: OURS.issue(more=[x509.RFC822Name("a@example.org")]), {}, "is not for",
+    ),
+    "a wildcard of two levels": (
+        lambda: OURS.issue("*.example.org"), {"host": "a.b.example.org"}, "but for *.example.org",
+    ),
+    "a wildcard for everything": (lambda: OURS.issue("*"), {}, "is not for"),
+    "another address": (lambda: OURS.issue("192.0.2.2"), {"host": ADDRESS}, "but for 192.0.2.2"),
+    "an address in place of which is a name": (
+        lambda: OURS.issue(NAME), {"host": ADDRESS}, f"but for {NAME}",
+    ),
+    "an address spelled as a name": (
+        lambda: OURS.issue(more=[x509.DNSName(ADDRESS)]), {"host": ADDRESS}, "is not for",
+    ),
+    "no subjectAltName": (OURS.issue, {}, "it has no subjectAltName"),
+    "names of which one cannot be read": (
+        lambda: OURS.issue(san=garbled(NOT_ASCII)), {}, "cannot be read",
+    ),
+    "names that are none": (lambda: OURS.issue(san=garbled(NO_SEQUENCE)), {}, ""),
+    "another authority": (lambda: OTHER.issue(NAME), {}, "the authority that signed"),
+    "signed by itself": (lambda: self_signed(NAME), {}, "signed by itself"),
+    "expired": (
+        lambda: OURS.issue(NAME, between=(NOW - 9 * DAY, NOW - DAY)), {}, "has expired",
+    ),
+    "not valid yet": (
+        lambda: OURS.issue(NAME, between=(NOW + DAY, NOW + 9 * DAY)), {}, "not valid yet",
+    ),
+    "for clients": (
+        lambda: OURS.issue(NAME, usage=ExtendedKeyUsageOID.CLIENT_AUTH), {}, "not one for a server",
+    ),
+    "a weak key": (lambda: OURS.issue(NAME, owned=weak_key()), {}, "key is too weak"),
+    "TLS 1.1": (lambda: only(OURS.issue(NAME), SSL.TLS1_1_VERSION), {}, "TLS failed"),
+}  # fmt: skip
+"""Certificates, under which `host` else than NAME they are shown, and what is said of them."""

@@ -391,6 +391,8 @@ class End:
         self.aborted = False
         self.deaf = False
         """Whether what arrives is not looked at: the program hangs."""
+        self.paused = False
+        """Whether the protocol wants nothing for now; the rest waits."""
         self._client = client
         self._out: list[bytes] = []
         self._ending = False
@@ -398,6 +400,15 @@ class End:
 
     def write(self, data: bytes) -> None:
         (self._tls or self.raw).write(data)
+
+    def writeSequence(self, data: Iterable[bytes]) -> None:
+        self.write(b"".join(data))
+
+    def pauseProducing(self) -> None:
+        self.paused = True
+
+    def resumeProducing(self) -> None:
+        self.paused = False
 
     def loseConnection(self) -> None:
         (self._tls or self.raw).loseConnection()
@@ -445,6 +456,8 @@ class End:
     def deliver(self) -> bool:
         """Bring what was written to the other end; whether anything moved."""
         if self._out and self.peer.connected:
+            if self.peer.paused:
+                return False
             data = b"".join(self._out)
             self._out.clear()
             self.network.carried += data

@@ -7,7 +7,7 @@ import socket
 import pytest
 from twisted.internet.error import ConnectError, TCPTimedOutError
 
-from authbridge.ldap import tls
+from authbridge import client_tls
 from authbridge.ldap.deadlines import Deadlines
 from authbridge.ldap.dialer import Dialer, Outages
 from authbridge.ldap.faults import Fault
@@ -90,7 +90,7 @@ CONTEXT = AUTHORITY.issue(HOST)
 
 @pytest.fixture(scope="module")
 def trust():
-    return tls.make_context([tls.Certificate.loadPEM(AUTHORITY.pem)])
+    return client_tls.make_context([client_tls.Certificate.loadPEM(AUTHORITY.pem)])
 
 
 @pytest.fixture

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from twisted.internet.defer import Deferred, succeed
 
-from authbridge.ldap import codec, tls
+from authbridge import client_tls
+from authbridge.ldap import codec
 from authbridge.ldap.codec import Entry, Scope, search_request
 from authbridge.ldap.directory import SEARCHES_AT_ONCE, WRITES_AT_ONCE, Directory
 from authbridge.ldap.discovery import Record
@@ -142,7 +143,9 @@ def test_tls_is_verified_with_the_file_of_authorities(network, folder, book):
 
 def test_without_a_file_the_systems_authorities_judge(network, folder, book, monkeypatch):
     monkeypatch.setattr(
-        tls, "platformTrust", lambda: tls.trustRootFromCertificates([certificate(OURS)])
+        client_tls,
+        "platformTrust",
+        lambda: client_tls.trustRootFromCertificates([certificate(OURS)]),
     )
     directory = house(network, folder, servers=[f"ldaps://{HOST}"], insecure_clear_text=None)
     network.listen(HOST, 636, answer=book.answer, tls=OURS.issue(HOST))
@@ -152,7 +155,7 @@ def test_without_a_file_the_systems_authorities_judge(network, folder, book, mon
 
 
 def certificate(authority):
-    return tls.Certificate.loadPEM(authority.pem)
+    return client_tls.Certificate.loadPEM(authority.pem)
 
 
 # --- the service account --------------------------------------------------------------------------
