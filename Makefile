@@ -12,7 +12,11 @@ SOURCES := setup.py pyproject.toml $(shell find authbridge twisted bin -type f -
 LONG := --ignore tests/cli --ignore tests/fuzz --ignore tests/test_daemon.py --ignore tests/test_tap.py \
 	--ignore tests/ldap/test_mutations.py --ignore tests/ldap/test_codec_oracle.py
 
-.PHONY: run test check lint unit torture bench clean
+# Tests with real servers that go into a process of their own: those with Samba, which is started there
+# alone, and others that share none, as many as take the rest about as long as the unit tests and these.
+APART := $(patsubst %,tests/system/test_%*.py,389 active_directory directory_documents http standalone)
+
+.PHONY: run test check lint unit system apart torture bench clean
 .DELETE_ON_ERROR:
 
 run: $(VENV)/installed
@@ -21,8 +25,8 @@ run: $(VENV)/installed
 test:
 	tests/install-debian-packages
 	$(MAKE) --no-print-directory lint
-	$(MAKE) --no-print-directory unit
-	$(BIN)/python -m pytest tests/system
+	@# Much of the time is spent in waiting for servers and deadlines: two at once, each told when it is over.
+	$(MAKE) --no-print-directory --jobs 2 --output-sync=target system unit apart
 
 check: lint
 	$(MAKE) --no-print-directory unit WITHOUT='$(LONG)'
@@ -39,6 +43,13 @@ unit: $(VENV)/tools
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report --fail-under 100 --include 'authbridge/model.py,authbridge/authenticator.py,authbridge/client_tls.py,authbridge/wire/*,authbridge/connector/*,authbridge/ldap/*,authbridge/checkers/*'
 	$(BIN)/coverage report
+
+system: $(VENV)/tools
+	$(BIN)/python -m pytest tests/system $(APART:%=--ignore-glob '%')
+
+# Each process looks for its own secrets in what it has started.
+apart: $(VENV)/tools
+	$(BIN)/python -m pytest $(APART) tests/system/test_canary.py
 
 torture: $(VENV)/tools
 	tests/install-debian-packages slapd ldap-utils

@@ -19,17 +19,12 @@ import pytest
 
 from authbridge.wire.extauth import ERROR, FALSE, TRUE
 from tests.cli.folders import ROOT, configuration, run, short_folder, write
+from tests.system.ports import free_port
 
 RUN = [sys.executable, "-m", "authbridge", "run", "--config"]
 TWISTD = [str(Path(sys.executable).parent / "twistd"), "-n", "--pidfile="]
 SERVE = ["authbridge", "--config"]
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT)}
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 class Daemon:

@@ -2,21 +2,27 @@
 
 import socket
 
-_given: set[int] = set()
+_claims: list[socket.socket] = []
 
 
 def free_port() -> int:
-    """A port nobody listens on, never the same twice in one run.
+    """A port nobody listens on, never the same twice: in this run, or in others at the same time.
 
-    The kernel may offer a port again that was asked for but is not yet used, so those given out
-    are remembered.
+    The kernel may offer a port again that was asked for but is not yet used, or whose server is
+    down for a while. So those given out are claimed as long as the run lasts, by their UDP port,
+    of which no server makes use.
     """
     while True:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             port: int = probe.getsockname()[1]
-        if port not in _given:
-            _given.add(port)
+        claim = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        try:
+            claim.bind(("127.0.0.1", port))
+        except OSError:
+            claim.close()
+        else:
+            _claims.append(claim)
             return port
 
 
