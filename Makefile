@@ -41,7 +41,7 @@ unit: $(VENV)/tools
 	$(BIN)/coverage erase
 	$(BIN)/coverage run -m pytest tests --ignore tests/system $(WITHOUT)
 	$(BIN)/coverage combine --quiet
-	$(BIN)/coverage report --fail-under 100 --include 'authbridge/model.py,authbridge/authenticator.py,authbridge/client_tls.py,authbridge/wire/*,authbridge/connector/*,authbridge/ldap/*,authbridge/checkers/*'
+	$(BIN)/coverage report --fail-under 100 --include 'authbridge/model.py,authbridge/authenticator.py,authbridge/client_tls.py,authbridge/wire/*,authbridge/connector/*,authbridge/ldap/*,authbridge/checkers/*,authbridge/outbound/*'
 	$(BIN)/coverage report
 
 system: $(VENV)/tools

@@ -28,6 +28,7 @@ setup(
         "cryptography >= 45, < 51",  # 45 brought PHC strings of argon2id
         "pyopenssl >= 25.3, < 27",  # twisted's TLS, which brings it; here for the verification
         "service-identity >= 24.1, < 27",
+        "treq >= 24.9, < 27",  # keys by URL: the requests; TLS and limits are ours
         "ldap3 >= 2.9.1, < 2.10",  # filters, DNs and result names, read once at start
         "pyasn1 >= 0.5, < 0.7",  # of ldap3, which does not know 0.7
     ],

@@ -1,0 +1,1 @@
+"""What we call by ourselves: never on a login's way."""
