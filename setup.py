@@ -30,11 +30,14 @@ setup(
         "service-identity >= 24.1, < 27",
         "treq >= 24.9, < 27",  # keys by URL: the requests; TLS and limits are ours
         "ldap3 >= 2.9.1, < 2.10",  # filters, DNs and result names, read once at start
+        "joserfc >= 1.6, < 2",  # signatures of JSON Web Tokens, JWK; read strictly by us
         "pyasn1 >= 0.5, < 0.7",  # of ldap3, which does not know 0.7
     ],
     extras_require={
         "test": [
             "coverage[toml] >= 7.6, < 8",
+            "django >= 5.2, < 7",  # of the recipes in docs/tokens.md, as is flask
+            "flask >= 3.1, < 4",
             "h11 >= 0.14, < 1",
             "hypothesis >= 6.100, < 7",
             "import-linter >= 2.1, < 3",
@@ -44,7 +47,13 @@ setup(
             "ruff >= 0.9, < 1",
             "types-ldap3 >= 2.9.13, < 3",
         ],
-        "bench": ["aiohttp >= 3.11, < 4", "python-ldap >= 3.4, < 4"],
+        "bench": [
+            "aiohttp >= 3.11, < 4",
+            "configargparse >= 1.5, < 2",  # of xmpp-cloud-auth, as is requests
+            "pyjwt >= 2.10, < 3",
+            "python-ldap >= 3.4, < 4",
+            "requests >= 2.28, < 3",
+        ],
     },
     zip_safe=False,
 )

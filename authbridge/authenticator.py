@@ -20,12 +20,21 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from authbridge import model, password_hash, preparation
+from authbridge.domain_names import ANY_DOMAIN
 from authbridge.log import LoginLog
-from authbridge.model import JID, Checker, Outcome, Reason, Registry, Remembering, Trace, Verdict
+from authbridge.model import (
+    JID,
+    Checker,
+    Outcome,
+    Reason,
+    Recognising,
+    Registry,
+    Remembering,
+    Trace,
+    Verdict,
+)
 from authbridge.secret import Secret
 from authbridge.turns import LineFull, Turns
-
-ANY_DOMAIN = "*"
 
 log = Logger()
 
@@ -45,6 +54,16 @@ class NamedChecker:
         self.remembered: Callable[[JID], Outcome | None] = (
             checker.remembered if isinstance(checker, Remembering) else _nothing
         )
+
+    def keeps(self, password: Secret) -> bool:
+        """Whether no other checker may see this password. A checker that cannot tell keeps it."""
+        if not isinstance(self.checker, Recognising):
+            return False
+        try:
+            return self.checker.recognises(password)
+        except Exception:  # noqa: BLE001 - a fault of one checker must not end the others
+            log.failure("checker {name} raised", name=self.name)
+            return True
 
 
 def _nothing(_jid: JID) -> None:
@@ -256,6 +275,8 @@ class Authenticator:
                 break  # whose user it is could not be told before, so this no is not the answer
             if outcome.verdict is Verdict.UNAVAILABLE:
                 cannot_tell = cannot_tell or (outcome, named.name)
+                if named.keeps(password):
+                    break
             elif outcome.verdict is Verdict.UNKNOWN_USER:
                 reason = Reason.USER_UNKNOWN
         return self._nobody_left(login, cannot_tell, reason)
@@ -288,6 +309,9 @@ class Authenticator:
         rule = self._admit(login, user, domain, unusable(password))
         if isinstance(rule, Outcome):
             return rule
+        if any(named.keeps(password) for named in rule.check):
+            login.step("password", "looks like a token, so that it would be refused at a login")
+            return model.rejected(Reason.PASSWORD_UNACCEPTABLE)
         reason = Reason.NOT_SUPPORTED
         ahead: list[NamedChecker] = []  # those before the next that may change it, and cannot
         for named in rule.check:
@@ -318,6 +342,9 @@ class Authenticator:
         rule = self._admit(login, user, domain, unusable(password))
         if isinstance(rule, Outcome):
             return rule
+        if any(named.keeps(password) for named in rule.check):
+            login.step("password", "looks like a token, so that it would be refused at a login")
+            return model.rejected(Reason.PASSWORD_UNACCEPTABLE)
         if not any(isinstance(named.checker, Registry) for named in rule.check):
             return model.rejected(Reason.NOT_SUPPORTED)
         if rule.exists is True:

@@ -5,17 +5,23 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from authbridge import preparation
-from authbridge.authenticator import ANY_DOMAIN
 from authbridge.checkers import CheckerSettings
+from authbridge.checkers.token import TokenSettings
+from authbridge.domain_names import ANY_DOMAIN
+from authbridge.domains import DomainSettings
 from authbridge.frontends.clients import Client
 from authbridge.frontends.extauth import LONGEST_DEADLINE, ExtauthSettings
 from authbridge.frontends.http import HttpSettings
+from authbridge.issuers import key_files
+from authbridge.issuers.keyring import contradictions
+from authbridge.issuers.settings import KINDS, OF_KEYS, IssuerSettings
 from authbridge.listeners import Listener, read_listeners
 from authbridge.log import LogSettings
-from authbridge.settings import ConfigurationError, Mistakes, Table, did_you_mean
+from authbridge.settings import ConfigurationError, Mistakes, Table, did_you_mean, full_name
 
 DEADLINE = 8.0
 """Seconds; ejabberd gives up after 30, and a login may have waited in its queue before."""
@@ -23,60 +29,6 @@ LEAST_LEFT = 1.5
 """Seconds that a second server must have, the daemon's head start over the connector included."""
 OF_LISTENERS = ("listen", "http", "clients")
 """Sections that are there for listeners alone."""
-
-
-@dataclass(frozen=True, slots=True)
-class DomainSettings:
-    """[domains."NAME"]: names of checkers."""
-
-    check: tuple[str, ...]
-    exists: tuple[str, ...] | bool
-    """True: "always"; False: "never"."""
-
-    @classmethod
-    def read(cls, table: Table, checkers: Mapping[str, CheckerSettings | None]) -> DomainSettings:
-        """Read the table, and close it."""
-        check = table.texts("check")
-        if "check" in table and not check:
-            table.wrong("check", "names no checker, so that nobody could log in")
-        exists: tuple[str, ...] | bool = check
-        if table.given_as_text("exists"):
-            exists = table.choice("exists", ("always", "never"), "never") == "always"
-        elif "exists" in table:
-            exists = table.texts("exists")
-        table.close()
-        for name in exists if isinstance(exists, tuple) else ():
-            if (checker := checkers.get(name)) is not None and not checker.knows_users:
-                table.wrong(
-                    "exists",
-                    f'{name} binds as the user and cannot tell who exists; give "always" or '
-                    '"never", or a checker that can',
-                )
-        _check_registration(table, exists, {name: checkers.get(name) for name in check})
-        for setting, names in (("check", check), ("exists", exists)):
-            for name in names if isinstance(names, tuple) else ():
-                if name not in checkers:
-                    table.wrong(
-                        setting, f"there is no [checkers.{name}]{did_you_mean(name, checkers)}"
-                    )
-            if exists is check:
-                break  # the same names: one mistake is one line
-        return cls(check, exists)
-
-
-def _check_registration(
-    table: Table, exists: tuple[str, ...] | bool, chain: Mapping[str, CheckerSettings | None]
-) -> None:
-    registers = any(checker is not None and checker.registers for checker in chain.values())
-    if exists is True or not registers:
-        return  # where everybody exists, nobody is registered
-    for name, checker in chain.items():
-        if checker is not None and not checker.knows_users:
-            table.wrong(
-                "check",
-                f"{name} cannot tell who exists, so that with another checker's new_users a "
-                "stranger could register the name of one of its users",
-            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +46,7 @@ class Configuration:
     domains: Mapping[str, DomainSettings]
     """By prepared name, or "*"."""
     checkers: Mapping[str, CheckerSettings]
+    issuers: Mapping[str, IssuerSettings]
 
 
 def load(path: Path, *, listens: bool = True) -> Configuration:
@@ -146,6 +99,8 @@ def _read(root: Table, *, listens: bool = True) -> Configuration:
     checkers = {
         name: CheckerSettings.read(table) for name, table in root.named_tables("checkers").items()
     }
+    if None in checkers.values():
+        root.mistaken.add("checkers")
     http = HttpSettings.read(root.table("http"), deadline)
     configuration = Configuration(
         deadline=deadline,
@@ -161,8 +116,10 @@ def _read(root: Table, *, listens: bool = True) -> Configuration:
         },
         domains=_read_domains(root, checkers),
         checkers={name: checker for name, checker in checkers.items() if checker is not None},
+        issuers=_read_issuers(root),
     )
     root.close()
+    _check_issuers(root, configuration)
     if listens:
         _check_listeners(root, configuration)
     _check_deadlines(root, configuration)
@@ -174,19 +131,150 @@ def _read_domains(
     root: Table, checkers: Mapping[str, CheckerSettings | None]
 ) -> dict[str, DomainSettings]:
     domains: dict[str, DomainSettings] = {}
-    for name, table in root.named_tables("domains").items():
+    tables = root.named_tables("domains")
+    for name, table in tables.items():
         settings = DomainSettings.read(table, checkers)
         try:
             prepared = name if name == ANY_DOMAIN else preparation.domain(name.encode())
         except preparation.Unprepared as error:
             root.mistakes.add(table.key, str(error))
+            root.mistaken.add("domains")
             continue
         if prepared in domains:
             root.mistakes.add(table.key, f"is the same domain as another table: {prepared}")
+            root.mistaken.add("domains")
         domains[prepared] = settings
-    if not domains:
+    if not tables and "domains" not in root.mistaken:
         root.mistakes.add("domains", 'no domain is served; [domains."example.org"] adds one')
     return domains
+
+
+def _read_issuers(root: Table) -> dict[str, IssuerSettings]:
+    """The issuers. Their keys are read as well, so that a mistake in them is one here; but not with
+    settings that are mistaken, of which every key might seem to be the mistake."""
+    issuers: dict[str, IssuerSettings] = {}
+    rings, sources = {}, {}
+    for name, table in root.named_tables("issuers").items():
+        settings = issuers[name] = IssuerSettings.read(name, table)
+        if not settings.kind:
+            root.mistaken.add("issuers")
+        if settings.jwks is not None or not table.mistaken.isdisjoint(OF_KEYS):
+            continue
+        source = sources[name] = "secret_file" if settings.bare else "keys"
+        ring = rings[name] = key_files.load(settings, partial(table.wrong, source))
+        if not ring and source not in table.mistaken:
+            folders = ", ".join(map(str, settings.keys))
+            table.wrong(source, f"no key is in {folders}; `authbridge key new` makes one")
+    for name, words, _ in contradictions(rings):
+        root.mistakes.add(full_name("issuers", name, sources[name]), words)
+    return issuers
+
+
+def _check_issuers(root: Table, configuration: Configuration) -> None:
+    """Issuers, the checkers that take their tokens, and the domains fit together. Where a mistake
+    leaves open what a table means, nothing is said that may only follow from it."""
+    accept = {
+        name: checker.settings.accept
+        for name, checker in configuration.checkers.items()
+        if isinstance(checker.settings, TokenSettings)
+    }
+    if "issuers" not in root.mistaken:
+        signed = {issuer.kind for issuer in configuration.issuers.values()}
+        for name, kinds in accept.items():
+            for kind in sorted(kinds.intersection(KINDS) - signed):
+                words = f'"{kind}", and there is no issuer of that kind'
+                root.mistakes.add(full_name("checkers", name, "accept"), words)
+    takers = _Takers(configuration, accept)
+    missed = {
+        issuer.kind
+        for name, issuer in configuration.issuers.items()
+        if _misses_takers(root, configuration, name, takers)
+    }
+    for name, kinds in takers.idle.items():
+        if "domains" not in root.mistaken and missed.isdisjoint(kinds):
+            root.mistakes.add(
+                full_name("checkers", name), "is in no domain's check, so that it is never asked"
+            )
+
+
+def _misses_takers(root: Table, configuration: Configuration, name: str, takers: _Takers) -> bool:
+    """Whether a domain of this issuer has nobody who takes its tokens, which is said."""
+    issuer, key = configuration.issuers[name], full_name("issuers", name, "domains")
+    _check_served(root, configuration, key, issuer.domains)
+    if issuer.kind and not takers.of(issuer.kind):
+        if "checkers" not in root.mistaken:
+            root.mistakes.add(
+                full_name("issuers", name),
+                f'is of kind "{issuer.kind}", which no checker of kind "token" accepts',
+            )
+    elif issuer.kind and "domains" not in root.mistaken:
+        lacking = {domain: takers.lacks(domain, issuer.kind) for domain in sorted(issuer.domains)}
+        for domain, words in lacking.items():
+            if words:
+                root.mistakes.add(key, f'"{domain}": {words}')
+        return any(lacking.values())
+    return False
+
+
+class _Takers:
+    """The checkers of kind "token", and where they are asked."""
+
+    def __init__(self, configuration: Configuration, accept: Mapping[str, frozenset[str]]) -> None:
+        """`accept`: of each of them, as it was read."""
+        self._checks = {name: domain.check for name, domain in configuration.domains.items()}
+        # Who accepts nothing, or what is not known, has a mistake, and may have meant any.
+        self._accept = {
+            name: kinds if kinds and kinds.issubset(KINDS) else frozenset(KINDS)
+            for name, kinds in accept.items()
+        }
+        self._open = {
+            name
+            for name, check in self._checks.items()
+            if not check or not configuration.checkers.keys() >= set(check)
+        }
+        asked = {checker for check in self._checks.values() for checker in check}
+        self.idle: Mapping[str, frozenset[str]] = {
+            name: kinds
+            for name, kinds in self._accept.items()
+            if name not in asked and not self._open
+        }
+        """Those that no domain asks, and what they accept."""
+
+    def of(self, kind: str) -> list[str]:
+        """Who accepts it."""
+        return [name for name, kinds in self._accept.items() if kind in kinds]
+
+    def lacks(self, domain: str, kind: str) -> str:
+        """Why nobody takes tokens of this kind for this domain, or, where it is "*", for any;
+        empty where somebody does, or it cannot be told."""
+        idle = [name for name in self.of(kind) if name in self.idle]
+        if domain == ANY_DOMAIN:
+            if idle != self.of(kind):
+                return ""
+            return f'no domain has one in its check that accepts "{kind}", as {idle[0]} does'
+        served = domain if domain in self._checks else ANY_DOMAIN
+        if served not in self._checks or served in self._open:
+            return ""
+        there = [name for name in self._checks[served] if name in self._accept]
+        if not set(there).isdisjoint(self.of(kind)):
+            return ""
+        where = full_name("domains", served, "check")
+        if there:
+            return f'{there[0]}, which is in {where}, does not accept "{kind}"'
+        return (
+            f'no checker of kind "token" is in {where}, so that tokens would be taken for '
+            f"passwords; put {(idle or self.of(kind))[0]} there, as the first"
+        )
+
+
+def _check_served(
+    root: Table, configuration: Configuration, key: str, domains: frozenset[str]
+) -> None:
+    served = configuration.domains
+    if ANY_DOMAIN in served or "domains" in root.mistaken:
+        return
+    for domain in sorted(domains - {ANY_DOMAIN} - served.keys()):
+        root.mistakes.add(key, f'"{domain}" is not served{did_you_mean(domain, served)}')
 
 
 def _check_listeners(root: Table, configuration: Configuration) -> None:
@@ -206,13 +294,8 @@ def _check_listeners(root: Table, configuration: Configuration) -> None:
         add("http.peer_connections", f"is more than http.connections, {http.connections}")
     if configuration.listen_http and not (configuration.clients or configuration.http.anonymous):
         add("clients", "listen.http serves nobody yet; `authbridge client new NAME` makes a client")
-    if ANY_DOMAIN not in configuration.domains:
-        for name, client in configuration.clients.items():
-            for domain in sorted(client.domains - {ANY_DOMAIN} - configuration.domains.keys()):
-                add(
-                    f"clients.{name}.domains",
-                    f'"{domain}" is not served{did_you_mean(domain, configuration.domains)}',
-                )
+    for name, client in configuration.clients.items():
+        _check_served(root, configuration, full_name("clients", name, "domains"), client.domains)
 
 
 def _check_peers(root: Table, configuration: Configuration) -> None:
@@ -220,7 +303,8 @@ def _check_peers(root: Table, configuration: Configuration) -> None:
     for name, client in configuration.clients.items():
         if client.unix and configuration.listen_http and not unix:
             root.mistakes.add(
-                f"clients.{name}.peers", '"unix", and no listener of http is a Unix socket'
+                full_name("clients", name, "peers"),
+                '"unix", and no listener of http is a Unix socket',
             )
 
 
@@ -231,7 +315,7 @@ def _check_deadlines(root: Table, configuration: Configuration) -> None:
     for name, checker in configuration.checkers.items():
         if checker.patience and checker.patience + LEAST_LEFT > shortest:
             root.mistakes.add(
-                f"checkers.{name}.timeout",
+                full_name("checkers", name, "timeout"),
                 f"with {checker.patience:g} s for a server, the deadline of {shortest:g} s leaves "
                 f"less than {LEAST_LEFT:g} s to ask another",
             )
@@ -253,7 +337,7 @@ def _check_namesakes(root: Table, configuration: Configuration) -> None:
             for checker in sorted(registering & set(elsewhere.check)):
                 if unasked:
                     root.mistakes.add(
-                        f'domains."{name}".check',
+                        full_name("domains", name, "check"),
                         f"{checker} registers users here, who may then log in at {other}, where "
                         f"{' and '.join(unasked)} may have another of the name; ask them here too, "
                         "or give each domain a checker of its own",

@@ -155,6 +155,7 @@ class LoginLog:
                     "ms": round(seconds * 1000, 2),
                 }
                 | ({"caller": caller} if caller else {})
+                | ({"signer": outcome.signer} if outcome.signer else {})
             )
         else:
             line = (
@@ -164,6 +165,8 @@ class LoginLog:
             )
             if caller:
                 line += f" caller={caller}"
+            if outcome.signer:
+                line += f" signer={outcome.signer}"
         self._write(line)
 
 

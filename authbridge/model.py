@@ -89,6 +89,24 @@ class Reason(enum.Enum):
     DIRECTORY_REFUSED = "directory_refused"
     DIRECTORY_FAILED = "directory_failed"
     SERVICE_ACCOUNT_REFUSED = "service_account_refused"
+    TOKEN_VALID = "token_valid"
+    TOKEN_NOT_ACCEPTED = "token_not_accepted"
+    TOKEN_MALFORMED = "token_malformed"
+    TOKEN_ISSUER_UNKNOWN = "token_issuer_unknown"
+    TOKEN_KEY_UNKNOWN = "token_key_unknown"
+    TOKEN_ALGORITHM_REFUSED = "token_algorithm_refused"
+    TOKEN_SIGNATURE_WRONG = "token_signature_wrong"
+    TOKEN_TYPE_WRONG = "token_type_wrong"
+    TOKEN_CLAIM_MISSING = "token_claim_missing"
+    TOKEN_EXPIRED = "token_expired"
+    TOKEN_NOT_YET_VALID = "token_not_yet_valid"
+    TOKEN_LIFETIME_TOO_LONG = "token_lifetime_too_long"
+    TOKEN_AUDIENCE_WRONG = "token_audience_wrong"
+    TOKEN_USER_WRONG = "token_user_wrong"
+    TOKEN_DOMAIN_REFUSED = "token_domain_refused"
+    TOKEN_USER_REFUSED = "token_user_refused"
+    TOKEN_NEVER = "token_never"
+    KEYS_UNAVAILABLE = "keys_unavailable"
     INTERNAL_ERROR = "internal_error"
 
     @property
@@ -141,6 +159,24 @@ _WORDS = {
     Reason.DIRECTORY_REFUSED: "the directory refuses what it was asked: see base, rights, settings",
     Reason.DIRECTORY_FAILED: "the directory has a fault, or answered what is no LDAP",
     Reason.SERVICE_ACCOUNT_REFUSED: "the directory refuses bind_dn and its password",
+    Reason.TOKEN_VALID: "the token is good",
+    Reason.TOKEN_NOT_ACCEPTED: "a token of a kind that the token checker's `accept` does not name",
+    Reason.TOKEN_MALFORMED: "this looks like a token, and breaks the rules of its form",
+    Reason.TOKEN_ISSUER_UNKNOWN: "no [issuers.…] of the configuration has the token's `iss`",
+    Reason.TOKEN_KEY_UNKNOWN: "the token's issuer has no such key",
+    Reason.TOKEN_ALGORITHM_REFUSED: "the token's algorithm is not that of its key",
+    Reason.TOKEN_SIGNATURE_WRONG: "the token's signature is wrong: another key, or it was changed",
+    Reason.TOKEN_TYPE_WRONG: "the token is of another type (`typ`), for another purpose",
+    Reason.TOKEN_CLAIM_MISSING: "the token lacks a claim that it must have",
+    Reason.TOKEN_EXPIRED: "the token has expired",
+    Reason.TOKEN_NOT_YET_VALID: "the token is not valid yet; are the clocks right?",
+    Reason.TOKEN_LIFETIME_TOO_LONG: "the token lives longer than its issuer's `max_lifetime`",
+    Reason.TOKEN_AUDIENCE_WRONG: "the token is for another audience (`aud`)",
+    Reason.TOKEN_USER_WRONG: "the token is for another user",
+    Reason.TOKEN_DOMAIN_REFUSED: "the token's issuer may not sign for this domain: see `domains`",
+    Reason.TOKEN_USER_REFUSED: "the token's issuer may not sign for this user: see `users`",
+    Reason.TOKEN_NEVER: "the domain's `never` names this user: no token is accepted",
+    Reason.KEYS_UNAVAILABLE: "the issuer's keys could not be fetched, or are being fetched now",
     Reason.INTERNAL_ERROR: "a fault in authbridge itself; the log has its traceback",
 }
 
@@ -151,19 +187,23 @@ class Outcome:
 
     verdict: Verdict
     reason: Reason
+    signer: str = field(default="", compare=False)
+    """Of a token whose signature is right: its issuer and key, for the log."""
 
 
 PASSWORD_MATCHES = Outcome(Verdict.ACCEPTED, Reason.PASSWORD_MATCHES)
 PASSWORD_MISMATCH = Outcome(Verdict.REJECTED, Reason.PASSWORD_MISMATCH)
+TOKEN_VALID = Outcome(Verdict.ACCEPTED, Reason.TOKEN_VALID)
+NOT_A_TOKEN = Outcome(Verdict.NOT_APPLICABLE, Reason.NO_CHECKER)
 USER_EXISTS = Outcome(Verdict.ACCEPTED, Reason.USER_EXISTS)
 USER_UNKNOWN = Outcome(Verdict.UNKNOWN_USER, Reason.USER_UNKNOWN)
 PASSWORD_CHANGED = Outcome(Verdict.ACCEPTED, Reason.PASSWORD_CHANGED)
 USER_REGISTERED = Outcome(Verdict.ACCEPTED, Reason.USER_REGISTERED)
 
 
-def rejected(reason: Reason) -> Outcome:
+def rejected(reason: Reason, signer: str = "") -> Outcome:
     """A definite no."""
-    return Outcome(Verdict.REJECTED, reason)
+    return Outcome(Verdict.REJECTED, reason, signer)
 
 
 def unavailable(reason: Reason) -> Outcome:
@@ -205,6 +245,16 @@ class Remembering(Protocol):
 
     def remembered(self, jid: JID) -> Outcome | None:
         """What `user_exists` would answer from what is kept; None: it has to ask."""
+        ...
+
+
+@runtime_checkable
+class Recognising(Protocol):
+    """A checker with credentials of its own, such as tokens, that nobody else may see."""
+
+    def recognises(self, password: Secret) -> bool:
+        """Whether this is one of them, good or bad: `check_password` has the last word on it, and
+        a directory would count it as a wrong password, and could read it."""
         ...
 
 

@@ -63,12 +63,19 @@ class Mistakes:
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """ " Did you mean …?" with the nearest known word, or what there is to choose from."""
+    """ " Did you mean …?" with the nearest known word, or what there is to choose from. A word in
+    another case is the nearest."""
     choices = sorted(known)
-    near = difflib.get_close_matches(word, choices, n=1, cutoff=0.6)
+    folded = {choice.casefold(): choice for choice in choices}
+    near = difflib.get_close_matches(word.casefold(), folded, n=1, cutoff=0.6)
     if near:
-        return f'; did you mean "{near[0]}"?'
+        return f'; did you mean "{folded[near[0]]}"?'
     return "; there is " + ", ".join(f'"{choice}"' for choice in choices) if choices else ""
+
+
+def full_name(*parts: str) -> str:
+    """The name of a setting, or of a table, as the file would have it."""
+    return ".".join(part if _BARE_KEY.fullmatch(part) else f'"{part}"' for part in parts)
 
 
 class Table:
@@ -81,17 +88,19 @@ class Table:
     def __init__(self, data: dict[str, Any], key: str, mistakes: Mistakes, folder: Path) -> None:
         self.data = data
         self._known: set[str] = set()
+        self.mistaken: set[str] = set()
+        """Settings with a mistake that has been said; what follows from one need not be."""
         self.key = key
         self.mistakes = mistakes
         self.folder = folder
 
     def name(self, setting: str) -> str:
         """The full name of one of this table's settings, as the file would have it."""
-        part = setting if _BARE_KEY.fullmatch(setting) else f'"{setting}"'
-        return f"{self.key}.{part}" if self.key else part
+        return f"{self.key}.{full_name(setting)}" if self.key else full_name(setting)
 
     def wrong(self, setting: str, text: str) -> None:
         """Record a mistake in one of this table's settings."""
+        self.mistaken.add(setting)
         self.mistakes.add(self.name(setting), text)
 
     def misplaced(self, setting: str, text: str) -> None:
@@ -140,10 +149,11 @@ class Table:
     ) -> float:
         """Seconds, given as "90s", "15m", "12h" or a number; more than zero, unless `zero`."""
         expected = 'a duration such as "90s" or "15m"'
-        convert = _duration if zero else _some_duration
+        convert = read_duration if zero else _some_duration
         seconds = self._read(setting, default, default, convert, expected)
         if not least <= seconds <= most:
-            self.wrong(setting, f"should be between {least:g} and {most:g} seconds")
+            bounds = f"between {least:g} and {most:g}" if most < LONGEST else f"at least {least:g}"
+            self.wrong(setting, f"should be {bounds} seconds")
             return default
         return seconds
 
@@ -168,6 +178,13 @@ class Table:
     ) -> tuple[str, ...]:
         """A list of strings, none twice."""
         return self._read(setting, default, (), _texts, 'a list of different strings: ["…", "…"]')
+
+    def some_texts(self, setting: str, without: str) -> tuple[str, ...]:
+        """As `texts`, and one at least; `without` says what is wrong where there is none."""
+        found = self.texts(setting)
+        if not found and setting not in self.mistaken:
+            self.wrong(setting, without)
+        return found
 
     def path(self, setting: str) -> Path:
         """A path; a relative one starts at the configuration's folder."""
@@ -200,7 +217,10 @@ class Table:
         """A sub-table; where it is not given, an empty one, so that its defaults are read."""
         empty: dict[str, Any] = {}
         value = self._read(setting, empty, empty, _table, f"a table: [{self.name(setting)}]")
-        return Table(value, self.name(setting), self.mistakes, self.folder)
+        # In place of what is no table stands one whose mistakes, all of them settings that are
+        # missing, nobody hears of.
+        mistakes = Mistakes() if setting in self.mistaken else self.mistakes
+        return Table(value, self.name(setting), mistakes, self.folder)
 
     def named_tables(self, setting: str) -> dict[str, Table]:
         """The sub-tables of a sub-table whose names are the administrator's: [clients.NAME]."""
@@ -272,10 +292,11 @@ def _table(value: Any) -> dict[str, Any] | None:
 
 
 def _some_duration(value: Any) -> float | None:
-    return _duration(value) or None
+    return read_duration(value) or None
 
 
-def _duration(value: Any) -> float | None:
+def read_duration(value: Any) -> float | None:
+    """Seconds, given as "90s" or a number; None where it is neither, or too long."""
     if isinstance(value, bool):
         return None
     if isinstance(value, int | float):

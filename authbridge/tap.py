@@ -33,11 +33,16 @@ from authbridge.authenticator import Authenticator, Domain, NamedChecker
 from authbridge.checkers import Surroundings
 from authbridge.config import Configuration
 from authbridge.control import ControlFactory, Explainer
+from authbridge.domain_names import ANY_DOMAIN
 from authbridge.frontends.extauth import ConnectorFactory, ExtauthFrontEnd
 from authbridge.frontends.http import HttpFrontEnd
 from authbridge.frontends.http_server import HttpFactory
+from authbridge.issuers import published
+from authbridge.issuers.issuers import Issuer, Issuers
 from authbridge.listeners import Listener
+from authbridge.localparts import Localparts
 from authbridge.log import EventLog, LineStream, LoginLog, Write, to_twisted
+from authbridge.model import JID
 from authbridge.rooms import Room
 from authbridge.settings import ConfigurationError
 from authbridge.turns import Turns
@@ -65,11 +70,13 @@ class House:
     def start(self) -> None:
         """Let the work begin."""
         self.surroundings.workers.start()
+        self.surroundings.issuers.start()
 
     def stop(self) -> None:
         """End it."""
         for stop in self.surroundings.at_stop:
             stop()
+        self.surroundings.issuers.stop()
         self.surroundings.workers.stop()
 
     def extauth(self) -> ExtauthFrontEnd:
@@ -85,7 +92,14 @@ class House:
 def build(configuration: Configuration, write: Write, reactor: Any) -> House:
     """Wire the checkers and the authenticator. `write` takes the lines of logins."""
     workers = Workers(reactor, threads=os.cpu_count() or 1, most_waiting=HASHES_WAITING)
-    surroundings = Surroundings(reactor, workers, time.time, random.random)
+    surroundings = Surroundings(
+        reactor,
+        workers,
+        time.time,
+        random.random,
+        issuers=make_issuers(configuration, reactor),
+        never_token=never_token(configuration),
+    )
     checkers = {
         name: NamedChecker(
             name,
@@ -108,6 +122,25 @@ def build(configuration: Configuration, write: Write, reactor: Any) -> House:
     boot = os.urandom(2).hex()
     authenticator = Authenticator(domains, login_log, reactor, boot)
     return House(authenticator, checkers, surroundings, configuration)
+
+
+def make_issuers(configuration: Configuration, reactor: Any) -> Issuers:
+    """The issuers with their keys, of files or fetched."""
+    found = []
+    for settings in configuration.issuers.values():
+        fetched = None
+        if settings.jwks is not None:
+            fetched = published.make(settings, settings.jwks, reactor, random.random)
+        found.append(Issuer(settings, fetched))
+    return Issuers(found, reactor.seconds)
+
+
+def never_token(configuration: Configuration) -> Callable[[JID], bool]:
+    """Whether a domain's `never` names a user."""
+    everywhere = configuration.domains.get(ANY_DOMAIN)
+    others = Localparts() if everywhere is None else everywhere.never
+    never = {name: domain.never for name, domain in configuration.domains.items()}
+    return lambda jid: jid.local in never.get(jid.domain, others)
 
 
 def visit(configuration: Configuration, walk: Callable[[House], Coroutine[Any, Any, None]]) -> None:

@@ -7,6 +7,7 @@ import functools
 import os
 import pwd
 import re
+import secrets
 import tomllib
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -15,7 +16,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509.oid import NameOID
 
 from authbridge import config, password_hash
@@ -166,7 +167,7 @@ def test_a_checker_that_cannot_tell_who_exists_serves_with_an_exists_of_its_own(
 def test_a_checker_that_cannot_tell_who_exists_is_not_asked(folder, exists):
     text = GOOD.replace('["local"]\n[domains', f'["local", "direct"]\n{exists}[domains')
     (line,) = mistakes(folder, text + DIRECT)
-    assert line.startswith('domains."example.org".exists: direct binds as the user and cannot tell')
+    assert line.startswith('domains."example.org".exists: direct cannot tell who exists')
 
 
 def test_a_checker_with_a_mistake_is_not_said_to_be_missing_from_exists(folder):
@@ -369,12 +370,23 @@ def authority() -> str:
     return builder.sign(key, hashes.SHA256()).public_bytes(Encoding.PEM).decode()
 
 
+def issuer_key() -> str:
+    """The public half of a pair, in PEM."""
+    public = ec.generate_private_key(ec.SECP256R1()).public_key()
+    return public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
+
+
 def manual(folder) -> str:
     """conf/authbridge.toml with its paths and its user made those of this test."""
     content = {"users": f"alice@example.org:{HASH}", "ca.pem": authority()}
-    for name in ("clients/prosody", "users", "ca.pem", "bind-password"):
+    content |= {
+        "keys/forum.secret": "f" + secrets.token_hex(32),
+        "keys/nextcloud.secret": secrets.token_hex(16),
+    }
+    content["keys/www/www.pem"] = issuer_key()
+    for name in (*content, "clients/prosody", "bind-password"):
         path = folder / name
-        path.parent.mkdir(exist_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(content.get(name, "secret"))
         path.chmod(0o600)
     text = MANUAL.read_text(encoding="utf-8").replace("/etc/authbridge", str(folder))
@@ -419,6 +431,16 @@ def test_the_defaults_that_the_manual_tells_of_directories_are_the_defaults(fold
     assert load(folder, without).checkers["corp"].settings == (
         load(folder, full).checkers["corp"].settings
     )
+
+
+def test_the_defaults_that_the_manual_tells_of_issuers_are_the_defaults(folder):
+    full = switched_on(manual(folder))
+    told = (
+        r'(?m)^(kind = "jwt"|audience = "|subject = "sub"|typ|max_lifetime|leeway|jwks_(re|st)).*'
+    )
+    assert len(re.findall(told, full)) == 8
+    without = re.sub(told, "", full)
+    assert load(folder, without).issuers == load(folder, full).issuers
 
 
 def test_the_manual_names_every_setting(folder):

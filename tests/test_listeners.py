@@ -70,7 +70,7 @@ KINDS = 'there is "ssl", "systemd", "tcp", "tcp6", "unix"'
     ("text", "words"),
     [
         ("tpc:9281", 'there is no kind of listener "tpc"; did you mean "tcp"?'),
-        ("TCP:9281", f'there is no kind of listener "TCP"; {KINDS}'),
+        ("TCP:9281", 'there is no kind of listener "TCP"; did you mean "tcp"?'),
         ("9281", f'there is no kind of listener "9281"; {KINDS}'),
         ("", f'there is no kind of listener ""; {KINDS}'),
         # Twisted's own TLS would take what ours refuses.

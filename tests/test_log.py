@@ -92,6 +92,23 @@ def test_a_login_in_json_has_the_same_parts(lines):
     }
 
 
+def test_a_login_by_token_has_its_signer_behind_everything_else(lines):
+    for settings in (LogSettings(), JSON):
+        login_log = LoginLog(settings, lines.append, lambda: 0.0)
+        for outcome in (
+            model.Outcome(model.Verdict.ACCEPTED, Reason.TOKEN_VALID, "https://a.example#2026"),
+            model.rejected(Reason.TOKEN_EXPIRED, "website#a"),
+            model.TOKEN_VALID,
+        ):
+            login_log.line("i-1", "prosody", "http", "check_password", "a@b", "c", outcome, 0.0)
+    accepted, expired, unsigned = lines[:3]
+    assert accepted.endswith(" caller=prosody signer=https://a.example#2026")
+    assert expired.endswith(" caller=prosody signer=website#a")
+    assert unsigned.endswith(" caller=prosody")
+    signers = [json.loads(line).get("signer") for line in lines[3:]]
+    assert signers == ["https://a.example#2026", "website#a", None]
+
+
 @pytest.mark.parametrize("settings", [LogSettings(), JSON])
 def test_a_failure_is_written_without_its_message(lines, settings):
     observer = EventLog(settings, lines.append)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from authbridge.settings import ConfigurationError, Mistakes, Table, did_you_mean
+from authbridge.settings import ConfigurationError, Mistakes, Table, did_you_mean, full_name
 
 
 @pytest.fixture
@@ -158,6 +158,50 @@ def test_a_wrong_choice_is_named_with_the_nearest(table, mistakes):
     assert table({"k": "jsn"}).choice("k", ["json", "text"], "text") == "text"
     assert list(mistakes) == ['a.b.k: "jsn" is not known; did you mean "json"?']
     assert did_you_mean("x", []) == ""
+
+
+@pytest.mark.parametrize(
+    ("word", "known", "nearest"),
+    [
+        ("es256", ["ES256", "RS256", "HS256"], "ES256"),
+        ("JWT", ["compact", "jwt", "xcauth"], "jwt"),
+        ("eddsa", ["ES256", "EdDSA"], "EdDSA"),
+        ("rS265", ["ES256", "RS256"], "RS256"),
+    ],
+)
+def test_a_word_in_another_case_is_the_nearest(word, known, nearest):
+    assert did_you_mean(word, known) == f'; did you mean "{nearest}"?'
+
+
+def test_a_name_is_spelled_as_in_the_file():
+    assert full_name("domains", "example.org", "check") == 'domains."example.org".check'
+    assert full_name("checkers", "my-own_1", "accept") == "checkers.my-own_1.accept"
+
+
+def test_a_list_that_must_not_be_empty_has_one_mistake(table, mistakes):
+    read = table({"a": [], "b": 5, "d": ["x", "x"], "e": ["x"]})
+    assert [read.some_texts(key, "names none") for key in "abcde"] == [(), (), (), (), ("x",)]
+    said = [line.removeprefix("a.b.").partition(";")[0] for line in mistakes]
+    different = 'should be a list of different strings: ["…", "…"]'
+    assert said == ["a: names none", f"b: {different}", "c: is missing", f"d: {different}"]
+    assert read.mistaken == {"a", "b", "c", "d"}
+
+
+def test_what_is_no_table_is_one_mistake_whatever_should_be_in_it(table, mistakes):
+    read = table({"one": 5, "many": {"x": 5, "y": {}}})
+    read.table("one").text("missing")
+    for named in read.named_tables("many").values():
+        named.text("missing")
+    assert list(mistakes) == [
+        "a.b.one: should be a table: [a.b.one]",
+        "a.b.many.x: should be a table: [a.b.many.x]",
+        'a.b.many.y.missing: is missing; a string, as in "…"',
+    ]
+
+
+def test_a_duration_without_an_upper_bound_is_said_to_have_a_lower_one(table, mistakes):
+    assert table({"d": "9s"}).duration("d", 900, least=10) == 900
+    assert list(mistakes) == ["a.b.d: should be at least 10 seconds"]
 
 
 def test_all_mistakes_come_at_once(mistakes):

@@ -14,7 +14,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
-from authbridge.model import Checker, Outcome, Trace
+from authbridge.issuers.issuers import Issuers
+from authbridge.model import JID, Checker, Outcome, Trace
 from authbridge.settings import Table, did_you_mean
 from authbridge.workers import Workers
 
@@ -39,6 +40,10 @@ class Surroundings:
     """What checkers have in common, by a key of their own."""
     at_stop: list[Callable[[], object]] = field(default_factory=list)
     """What is called when the daemon ends."""
+    issuers: Issuers = field(default_factory=lambda: Issuers((), float))
+    """Who signs tokens; nobody."""
+    never_token: Callable[[JID], bool] = lambda _jid: True
+    """Whom no token is accepted for; anybody."""
 
 
 @runtime_checkable
@@ -97,6 +102,11 @@ class CheckerSettings:
     def knows_users(self) -> bool:
         """Whether its checker can tell who exists."""
         return getattr(self.settings, "knows_users", True)
+
+    @property
+    def recognises(self) -> bool:
+        """Whether it has credentials of its own, which no other may see (`model.Recognising`)."""
+        return getattr(self.settings, "recognises", False)
 
     @property
     def patience(self) -> float:

@@ -4,15 +4,18 @@ what it names."""
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from pathlib import Path
 from typing import Any
 
 from authbridge import config, tap
 from authbridge.checkers import Probed
-from authbridge.model import Trace, Verdict
+from authbridge.cli.shared import print_json, shown
+from authbridge.issuers.issuers import Issuer, KeysUnavailable
+from authbridge.model import TOKEN_VALID, Outcome, Reason, Trace, Verdict, unavailable
 from authbridge.settings import ConfigurationError
+
+CHECKERS, ISSUERS = "checkers.", "issuers."
 
 
 def add_to(commands: Any) -> None:
@@ -43,8 +46,8 @@ def check(chosen: argparse.Namespace) -> int:
     if chosen.json:
         told: dict[str, Any] = {"file": str(chosen.file), "mistakes": mistakes}
         if chosen.probe and not mistakes:
-            told["probes"] = probes
-        print(json.dumps(told, ensure_ascii=False))
+            told["probes"] = {key.removeprefix(CHECKERS): found for key, found in probes.items()}
+        print_json(told)
     elif not mistakes:
         good = f"{chosen.file}: the settings are good" if chosen.probe else f"{chosen.file} is good"
         print("\n".join([good, *render(probes)]))
@@ -58,7 +61,8 @@ def check(chosen: argparse.Namespace) -> int:
 
 
 def probe(configuration: config.Configuration) -> dict[str, Any]:
-    """What each checker that depends on something finds, by its name."""
+    """What each checker that depends on something finds, and who publishes an issuer's keys; by the
+    name of the table."""
     found: dict[str, Any] = {}
 
     async def walk(house: tap.House) -> None:
@@ -66,22 +70,43 @@ def probe(configuration: config.Configuration) -> dict[str, Any]:
             if isinstance(named.checker, Probed):
                 trace = Trace()
                 outcome = await named.checker.probe(trace)
-                found[name] = {
-                    "verdict": outcome.verdict.value,
-                    "reason": outcome.reason.value,
-                    "words": outcome.reason.words,
-                    "steps": trace.steps,
-                }
+                found[CHECKERS + name] = _as_found(outcome, outcome.reason.words, trace)
+        for issuer in house.surroundings.issuers:
+            if issuer.fetched is not None:
+                await issuer.fetched.ready()  # all are being fetched since the start
+                found[ISSUERS + issuer.settings.name] = probe_issuer(issuer)
 
     tap.visit(configuration, walk)
     return found
 
 
+def probe_issuer(issuer: Issuer) -> dict[str, Any]:
+    """What was fetched for an issuer."""
+    trace = Trace()
+    try:
+        keys = issuer.keys()
+    except KeysUnavailable as error:
+        trace.step("fault", str(error))
+        outcome = unavailable(Reason.KEYS_UNAVAILABLE)
+        return _as_found(outcome, "the issuer's keys could not be fetched", trace)
+    trace.step("keys", ", ".join(sorted(shown(key.kid) for key in keys)))
+    return _as_found(TOKEN_VALID, "the issuer's keys were fetched", trace)
+
+
 def render(probes: dict[str, Any]) -> list[str]:
     """The same for people."""
     lines = []
-    for name, found in probes.items():
+    for key, found in probes.items():
         well = found["verdict"] == Verdict.ACCEPTED.value
-        lines.append(f"[checkers.{name}] " + ("answers" if well else f"fails: {found['words']}"))
+        lines.append(f"[{key}] " + ("answers" if well else f"fails: {found['words']}"))
         lines += [f"  {step:<15} {words}" for step, words in found["steps"]]
     return lines
+
+
+def _as_found(outcome: Outcome, words: str, trace: Trace) -> dict[str, Any]:
+    return {
+        "verdict": outcome.verdict.value,
+        "reason": outcome.reason.value,
+        "words": words,
+        "steps": trace.steps,
+    }

@@ -6,14 +6,14 @@ import argparse
 import json
 import os
 import secrets
-import shlex
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from authbridge import preparation
-from authbridge.authenticator import ANY_DOMAIN
+from authbridge.cli.files import unwritable, write_secret
+from authbridge.cli.shared import print_json
+from authbridge.domain_names import ANY_DOMAIN
 from authbridge.frontends import clients
 from authbridge.peers import UNIX
 from authbridge.settings import Mistakes, Table, did_you_mean
@@ -59,18 +59,15 @@ def new_client(chosen: argparse.Namespace) -> int:
     peers = _once(chosen.peer or ())
     may = _once(chosen.may or (BY_ADDRESS if peers else BY_SECRET))
     domains = _once(chosen.domain or ("example.org",))
-    if wrong := mistakes(chosen.name, may, peers, domains):
-        print("\n".join(wrong), file=sys.stderr)
-        return 2
+    check(chosen.name, may, peers, domains)
     secret = None
     path = (chosen.folder / chosen.name).absolute()
     if not peers:
         secret = secrets.token_urlsafe(32)
         try:
-            write_secret(path, secret)
+            write_secret(path, secret + "\n")
         except OSError as error:
-            print(_why(path, error), file=sys.stderr)
-            return 2
+            raise unwritable(error, "a client of that name has its secret already") from None
     caller = f"peers = {json.dumps(peers)}" if peers else f"secret_file = {json.dumps(str(path))}"
     stanza = (
         f"[clients.{_key(chosen.name)}]\n"
@@ -83,8 +80,7 @@ def new_client(chosen: argparse.Namespace) -> int:
     if credentials and "check_password" in may:
         prosody = f'http_auth_credentials = "{credentials}"'
     if chosen.json:
-        told = {"stanza": stanza, "credentials": credentials, "prosody": prosody}
-        print(json.dumps(told, ensure_ascii=False))
+        print_json({"stanza": stanza, "credentials": credentials, "prosody": prosody})
         return 0
     print(f"# authbridge.toml\n{stanza}", end="")
     if prosody:
@@ -94,10 +90,9 @@ def new_client(chosen: argparse.Namespace) -> int:
     return 0
 
 
-def mistakes(
-    name: str, may: Sequence[str], peers: Sequence[str], domains: Sequence[str]
-) -> list[str]:
-    """What the configuration would say of such a client, in the words of this command."""
+def check(name: str, may: Sequence[str], peers: Sequence[str], domains: Sequence[str]) -> None:
+    """Raises ConfigurationError with what the configuration would say of such a client, in the
+    words of this command."""
     found = Mistakes()
     if not clients.NAME.fullmatch(name):
         found.add("", "A client's name is letters, digits, dot, _ and -.")
@@ -118,27 +113,7 @@ def mistakes(
                 preparation.domain(os.fsencode(domain))
         except preparation.Unprepared as error:
             found.add("--domain", f"{domain!a}: {error}")
-    return list(found)
-
-
-def write_secret(path: Path, secret: str) -> None:
-    """A new file that its owner alone reads; made by root, its folder's group reads it too, which
-    is how the daemon comes to it."""
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "w", encoding="ascii") as file:
-        if os.geteuid() == 0:
-            os.fchown(descriptor, -1, path.parent.stat().st_gid)
-            os.fchmod(descriptor, 0o640)
-        file.write(secret + "\n")
-
-
-def _why(path: Path, error: OSError) -> str:
-    if isinstance(error, FileExistsError):
-        return f"{path} exists; a client of that name has its secret already"
-    if isinstance(error, FileNotFoundError):
-        folder = shlex.quote(str(path.parent))
-        return f"there is no {folder}: install -d -o root -g authbridge -m 750 {folder}"
-    return f"{path}: {error.strerror}"
+    found.check()
 
 
 def _once(texts: Sequence[str]) -> list[str]:

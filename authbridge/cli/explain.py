@@ -12,6 +12,7 @@ from typing import Any
 
 from authbridge import config, tap
 from authbridge.cli.passwords import read_password
+from authbridge.cli.shared import print_json
 from authbridge.secret import Secret
 
 CONTROL_SOCKET = "/run/authbridge/control.sock"
@@ -44,10 +45,13 @@ def explain(chosen: argparse.Namespace) -> int:
     else:
         told = ask_here(configuration, chosen.jid, password)
     if "error" in told:
-        print(told["error"], file=sys.stderr)
+        if chosen.json:
+            print_json(told)
+        else:
+            print(told["error"], file=sys.stderr)
         return 3
     if chosen.json:
-        print(json.dumps(told, ensure_ascii=False))
+        print_json(told)
     else:
         print(render(told))
     return STATUS[(told["login"] or told["exists"])["verdict"]]

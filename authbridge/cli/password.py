@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import json
-import sys
 from typing import Any
 
 from authbridge import password_hash, preparation
 from authbridge.cli.passwords import read_password
+from authbridge.cli.shared import print_json, unusable
 
 
 def add_to(commands: Any) -> None:
@@ -29,16 +28,14 @@ def hash_password(chosen: argparse.Namespace) -> int:
         try:
             jid = str(preparation.jid(chosen.jid))
         except preparation.Unprepared as error:
-            print(f"{chosen.jid!a} is no user@domain: {error}", file=sys.stderr)
-            return 2
+            raise unusable(f"{chosen.jid!a} is no user@domain: {error}") from None
     password = read_password(from_stdin=chosen.password_stdin, twice=True)
     octets = password.reveal()
     if not octets.strip() or b"\0" in octets:
-        print("A blank password, or one with a NUL in it, is always refused.", file=sys.stderr)
-        return 2
+        raise unusable("A blank password, or one with a NUL in it, is always refused.")
     phc = password_hash.make(octets)
     if chosen.json:
-        print(json.dumps({"jid": jid, "phc": phc}, ensure_ascii=False))
+        print_json({"jid": jid, "phc": phc})
     else:
         print(phc if jid is None else f"{jid}:{phc}")
     return 0

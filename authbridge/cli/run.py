@@ -18,14 +18,16 @@ def add_to(commands: Any) -> None:
     """Add the subcommand."""
     parser = commands.add_parser("run", help="run the daemon in the foreground, log to stderr")
     parser.add_argument("--config", type=Path, required=True, metavar="FILE")
-    parser.add_argument("--json", action="store_true", help="log in JSON, whatever [log] says")
+    parser.add_argument(
+        "--json", action="store_true", dest="json_log", help="log in JSON, whatever [log] says"
+    )
     parser.set_defaults(command=run)
 
 
 def run(chosen: argparse.Namespace) -> int:
     """Run until a signal ends it."""
     configuration = config.load(chosen.config)
-    if chosen.json:
+    if chosen.json_log:
         configuration = replace(configuration, log=replace(configuration.log, json=True))
     tap.harden()
     write = LineStream(2).write

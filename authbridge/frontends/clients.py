@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from authbridge import preparation
-from authbridge.authenticator import ANY_DOMAIN
+from authbridge.domain_names import ANY_DOMAIN, read_domains
 from authbridge.peers import UNIX
 from authbridge.secret import Secret
 from authbridge.settings import Table, did_you_mean
@@ -74,7 +74,7 @@ class Client:
                 "from: give one of the two",
             )
         seconds = table.duration("deadline", deadline, least=0.1, most=LONGEST_DEADLINE)
-        domains = read_domains(table.texts("domains"), "domains", table)
+        domains = read_domains(table, "domains")
         table.close()
         return cls(name, secret, frozenset(may), domains, tuple(peers), unix, seconds)
 
@@ -172,14 +172,3 @@ def _network(text: str) -> Network:
     if slash and ipaddress.ip_address(address) != network.network_address:
         raise ValueError(f'should be "{network}", or "{address}" alone')
     return network
-
-
-def read_domains(names: tuple[str, ...], setting: str, table: Table) -> frozenset[str]:
-    """Prepared domains of a list in the configuration, "*" for all."""
-    prepared = set()
-    for name in names:
-        try:
-            prepared.add(name if name == ANY_DOMAIN else preparation.domain(name.encode()))
-        except preparation.Unprepared as error:
-            table.wrong(setting, f'"{name}": {error}')
-    return frozenset(prepared)

@@ -7,11 +7,14 @@ import shutil
 import socket
 
 import pytest
+from joserfc import jwk
 
 from authbridge import __version__, model, password_hash, tap
+from authbridge.checkers import Surroundings
 from authbridge.cli import check_config
 from authbridge.model import Reason
 from tests.cli.folders import configuration, run, short_folder, write
+from tests.cli.tokens import SITE, by_url, token_configuration
 from tests.doubles import named_checker, now
 
 
@@ -135,18 +138,63 @@ def test_a_probe_tells_what_each_checker_found_that_depends_on_something(monkeyp
     checkers = {"good": Probing(model.USER_EXISTS), "file": object(),
                 "bad": Probing(model.unavailable(Reason.DIRECTORY_SILENT))}  # fmt: skip
     named = {name: named_checker(name, checker) for name, checker in checkers.items()}
-    house = tap.House(None, named, None, None)
+    house = tap.House(None, named, Surroundings(None, None, None, None), None)
     monkeypatch.setattr(tap, "visit", lambda configuration, walk: now(walk(house)))
     found = check_config.probe(None)
     assert {name: one["verdict"] for name, one in found.items()} == {
-        "good": "accepted",
-        "bad": "unavailable",
+        "checkers.good": "accepted",
+        "checkers.bad": "unavailable",
     }
-    assert found["good"]["steps"] == [("connection", "made")]
+    assert found["checkers.good"]["steps"] == [("connection", "made")]
     assert check_config.render(found)[2:] == [
         "[checkers.bad] fails: the directory gave no answer in time",
         "  connection      made",
     ]
+
+
+def test_a_probe_tells_which_keys_are_published(folder, here):
+    path = token_configuration(folder)
+    by_url(path)
+    keys = [
+        {**jwk.ECKey.generate_key("P-256").as_dict(private=False), "kid": kid}
+        for kid in ("www-2", "www 1")
+    ]
+    here.publish(json.dumps({"keys": keys}).encode())
+    status, text, _ = here("check-config", path, "--probe")
+    assert (status, text) == (
+        0,
+        f"{path}: the settings are good\n"
+        f"[issuers.{SITE}] answers\n"
+        "  keys            'www 1', www-2\n",
+    )
+    status, printed, _ = here("check-config", path, "--probe", "--json")
+    assert status == 0
+    assert json.loads(printed)["probes"] == {
+        f"issuers.{SITE}": {
+            "verdict": "accepted",
+            "reason": "token_valid",
+            "words": "the issuer's keys were fetched",
+            "steps": [["keys", "'www 1', www-2"]],
+        }
+    }
+
+
+def test_a_probe_of_keys_that_cannot_be_fetched_is_3(folder, here):
+    path = token_configuration(folder)
+    url = by_url(path)
+    here.publish(None)
+    status, text, _ = here("check-config", path, "--probe")
+    assert (status, text) == (
+        3,
+        f"{path}: the settings are good\n"
+        f"[issuers.{SITE}] fails: the issuer's keys could not be fetched\n"
+        f"  fault           {url}: connection refused\n",
+    )
+    status, printed, _ = here("check-config", path, "--probe", "--json")
+    assert status == 3
+    found = json.loads(printed)["probes"][f"issuers.{SITE}"]
+    assert (found["verdict"], found["reason"]) == ("unavailable", "keys_unavailable")
+    assert here("check-config", path)[0] == 0
 
 
 def test_a_login_at_a_dead_server_is_explained_and_is_3(folder, dead_server):
@@ -164,9 +212,10 @@ def test_a_login_at_a_dead_server_is_explained_and_is_3(folder, dead_server):
 def test_run_refuses_a_bad_configuration_with_the_same_words(folder):
     path = configuration(folder)
     write(path, path.read_text().replace("[log]", "[lgo]"))
-    done = run("run", "--config", str(path))
-    assert done.returncode == 2
-    assert b"lgo: there is no such setting" in done.stderr
+    for its_log in ([], ["--json"]):
+        done = run("run", "--config", str(path), *its_log)
+        assert (done.returncode, done.stdout) == (2, b"")
+        assert b"lgo: there is no such setting" in done.stderr
 
 
 def test_a_hashed_password_makes_a_line_of_a_file_of_users():

@@ -1,0 +1,1 @@
+"""What the documents tell others to write, run as they would run it: Python, PHP, Node."""
