@@ -22,7 +22,8 @@ Answer = tuple[int, bytes]
 Question = tuple[str, bytes]
 
 
-def _headers(daemon: Daemon) -> dict[str, str]:
+def headers_of(daemon: Daemon) -> dict[str, str]:
+    """A request's, but for the length of its body."""
     credentials = base64.b64encode(daemon.http_auth_credentials.encode()).decode()
     return {
         "Authorization": f"Basic {credentials}",
@@ -30,7 +31,8 @@ def _headers(daemon: Daemon) -> dict[str, str]:
     }
 
 
-def _form(jid: str, password: bytes | None) -> bytes:
+def form_of(jid: str, password: bytes | None) -> bytes:
+    """A request's body."""
     local, _, domain = jid.rpartition("@")
     form = {"user": local.encode(), "server": domain.encode()}
     if password is not None:
@@ -41,7 +43,7 @@ def _form(jid: str, password: bytes | None) -> bytes:
 def _call(daemon: Daemon, verb: str, jid: str, password: bytes | None) -> Answer:
     connection = http.client.HTTPConnection("127.0.0.1", daemon.http_port, timeout=90)
     try:
-        connection.request("POST", f"/auth/{verb}", _form(jid, password), _headers(daemon))
+        connection.request("POST", f"/auth/{verb}", form_of(jid, password), headers_of(daemon))
         answer = connection.getresponse()
         return answer.status, answer.read()
     finally:
@@ -108,13 +110,13 @@ def storm(
 async def _storm(
     daemon: Daemon, questions: Iterator[Question], connections: int
 ) -> list[tuple[Question, Answer]]:
-    lines = [f"{name}: {value}\r\n" for name, value in _headers(daemon).items()]
+    lines = [f"{name}: {value}\r\n" for name, value in headers_of(daemon).items()]
     head = f"POST /auth/check_password HTTP/1.1\r\nHost: 127.0.0.1\r\n{''.join(lines)}"
     answers: list[tuple[Question, Answer]] = []
 
     async def come(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         for jid, password in questions:
-            form = _form(jid, password)
+            form = form_of(jid, password)
             writer.write(f"{head}Content-Length: {len(form)}\r\n\r\n".encode() + form)
             answer = await reader.readuntil(b"\r\n\r\n")
             length = int(answer.lower().partition(b"content-length: ")[2].split(b"\r\n")[0])

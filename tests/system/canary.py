@@ -1,4 +1,5 @@
-"""Every secret of the run is made here, so that the last test can look for each of them everywhere.
+"""Every secret of the run is made or named here, so that the last test can look for each of them
+everywhere.
 
 What is looked through: all log files and outputs the run has written, and the command lines of all
 processes, sampled as long as the run lasts.
@@ -29,7 +30,11 @@ _PASSING = re.compile(
 def secret(text: str | bytes) -> bytes:
     """A secret that begins with `text` and is found nowhere by accident; registered."""
     octets = text.encode() if isinstance(text, str) else text
-    octets += b"-" + secrets.token_hex(6).encode()
+    return watched(octets + b"-" + secrets.token_hex(6).encode())
+
+
+def watched(octets: bytes) -> bytes:
+    """A secret that was made elsewhere, such as a token, registered as it is."""
     _registered.append(octets)
     return octets
 

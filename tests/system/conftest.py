@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from . import active_directory, directory, people
+from . import active_directory, directory, people, signers
 from .calls import YES, check_password
 from .canary import CommandLines
 from .daemon import Daemon, write_private
@@ -95,6 +95,7 @@ def shared_daemon(workspace: Path, shared_slapd: Slapd, directory_pki: Pki) -> I
             **files,
             require_groups=[directory.group_dn(name) for name in directory.GROUPS],
         ),
+        **signers.configuration(workspace / "signers"),
     }
     shared = Daemon(workspace / "daemon", people.DOMAINS, others=others)
     give_users(shared)

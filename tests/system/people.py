@@ -1,6 +1,6 @@
 """The domains of the tests, and the users whom the users files have."""
 
-from . import active_directory, directory
+from . import active_directory, directory, signers
 from .canary import secret, unguarded
 
 ORG = "example.org"
@@ -10,8 +10,10 @@ FOREIGN = "example.com"
 
 DOMAINS = (ORG, NET)
 #: Of the directory, whose people are in `directory`.
-IN_DIRECTORY = (directory.DOMAIN, directory.MEMBERS)
-HOSTS = (ORG, NET, FOREIGN, *IN_DIRECTORY, *active_directory.DOMAINS)
+IN_DIRECTORY = (directory.DOMAIN, directory.MEMBERS, signers.CHAIN)
+#: Whose users have no passwords.
+OF_TOKENS = (signers.DOMAIN, signers.STRANGERS)
+HOSTS = (ORG, NET, FOREIGN, *IN_DIRECTORY, *OF_TOKENS, *active_directory.DOMAINS)
 
 #: Domain to localpart to password. Both domains have an alice, who is not the same person.
 PASSWORDS: dict[str, dict[str, bytes]] = {
@@ -38,8 +40,10 @@ PASSWORDS: dict[str, dict[str, bytes]] = {
 
 
 def password(jid: str) -> bytes:
-    """The password of a user."""
+    """The password of a user, or a token that was just made for him."""
     local, _, domain = jid.partition("@")
+    if domain in OF_TOKENS:
+        return signers.token(jid)
     if domain in IN_DIRECTORY:
         return directory.BY_LOCALPART[local].password
     if domain in active_directory.DOMAINS:

@@ -144,15 +144,16 @@ def test_the_unit_is_one_that_systemd_understands(workspace: Path) -> None:
 class Demonstration:
     """`make run`, in a folder and on a port of this test."""
 
-    def __init__(self, folder: Path) -> None:
-        port = free_port()
+    def __init__(self, folder: Path, port: int = 0) -> None:
+        self.port = port = port or free_port()
         environment = {**os.environ, "DEMO": str(folder), "PORT": str(port), "BIN": str(BIN)}
         self.output = folder.with_suffix(".out")
+        before = self.output.read_text() if self.output.exists() else ""
         self.process = Process([str(ROOT / "demo" / "run")], self.output, environment=environment)
         self.process.wait_until_up(
             lambda: accepts(port) and (folder / "run/control.sock").exists(), "it accepts"
         )
-        text = self.output.read_text().partition("Z info")[0]
+        text = self.output.read_text().removeprefix(before).partition("Z info")[0]
         self.calls = [line.strip() for line in text.splitlines() if line.startswith("  ")]
 
 
@@ -167,13 +168,14 @@ def demonstration(workspace: Path) -> Iterator[Demonstration]:
 
 
 def test_the_demonstrations_calls_show_what_they_say(demonstration: Demonstration) -> None:
-    """Pasted one by one: yes and no over HTTP, yes and no over extauth, and one explained."""
+    """Pasted one by one: yes, no and a token over HTTP, yes and no over extauth, one explained."""
     *calls, explain = demonstration.calls
     said = [
         subprocess.run(["sh", "-c", call], capture_output=True, text=True, check=True).stdout
         for call in calls
     ]
-    assert [text.strip() for text in said] == ["true", "false", "00 02 00 01", "00 02 00 00"]
+    answers = ["true", "false", "true", "00 02 00 01", "00 02 00 00"]
+    assert [text.strip() for text in said] == answers
     pid, terminal = pty.fork()
     if pid == 0:
         os.execv("/bin/sh", ["sh", "-c", explain])
@@ -192,6 +194,25 @@ def test_the_demonstrations_calls_show_what_they_say(demonstration: Demonstratio
     assert os.waitpid(pid, 0)[1] == 0
     assert b"Login: accepted" in told
     assert b"wonderland" not in told
+
+
+def test_a_demonstration_of_before_tokens_shows_none(workspace: Path) -> None:
+    """Its configuration is left as it is, and has no issuer: the call with a token would fail."""
+    folder = workspace / "older"
+    first = Demonstration(folder)
+    first.process.stop()
+    assert sum("token issue" in call for call in first.calls) == 1
+    configuration = folder / "authbridge.toml"
+    text = configuration.read_text()
+    text = re.sub(r"\[checkers\.tokens\].*(?=\[checkers\.local\])", "", text, flags=re.DOTALL)
+    text = text.replace('check = ["tokens", "local"]\nexists = ["local"]', 'check = ["local"]')
+    assert "token" not in text
+    configuration.write_text(text)
+    again = Demonstration(folder, first.port)
+    again.process.stop()
+    assert again.calls == [call for call in first.calls if "token issue" not in call]
+    assert configuration.read_text() == text
+    shutil.rmtree(folder)
 
 
 def test_a_wheel_in_a_clean_environment_runs_under_twistd(workspace: Path, daemon: Daemon) -> None:
