@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 
-from bench import connector, daemon, ejabberd, extauth, http, ldap, line
+from bench import connector, daemon, ejabberd, extauth, http, ldap, line, tokens, xcauth
 from bench.processes import machine
 from bench.workplace import Workplace
 
@@ -17,6 +17,8 @@ PARTS: dict[str, Callable[[Workplace, int, float], None]] = {
     "ldap": ldap.run,
     "daemon": daemon.run,
     "line": line.run,
+    "tokens": tokens.run,
+    "xcauth": xcauth.run,
 }
 
 

@@ -1,4 +1,4 @@
-"""The least that answers the bare relays: a Twisted protocol on a Unix socket, one HMAC."""
+"""The least that answers the bare relays: a protocol on a Unix socket, one compact token."""
 
 import sys
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 from twisted.internet import reactor as installed
 from twisted.internet.protocol import Factory, Protocol
 
-from bench.hmac_token import is_right
+from bench.passwords import is_right
 
 
 class Relayed(Protocol):

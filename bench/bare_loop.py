@@ -1,8 +1,8 @@
-"""The least that checks a login in ejabberd's own program: read, one HMAC, write."""
+"""The least that checks a login in ejabberd's own program: read, one compact token, write."""
 
 import os
 
-from bench.hmac_token import is_right
+from bench.passwords import is_right
 
 
 def main() -> None:

@@ -14,7 +14,7 @@ from bench.workplace import Daemon, Workplace, jids
 DOMAINS = 1, 10, 1000
 IMPORTS = """
 import importlib, time
-import authbridge.cli.main, authbridge.tap, bench.hmac_checker
+import authbridge.cli.main, authbridge.tap, authbridge.checkers.token
 for name in authbridge.cli.main.COMMANDS:
     importlib.import_module("authbridge.cli." + name)
 from twisted.internet import reactor

@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 
 from bench.extauth import start_bare_daemon
-from bench.hmac_token import password
+from bench.passwords import password
 from bench.processes import arguments_of, offspring
 from bench.rounds import Load, Results, Variant, goal, rate, total
 from bench.workplace import USERS, Daemon, Workplace

@@ -1,4 +1,4 @@
-"""HTTP check_password, as Prosody asks it, and /auth/basic, as nginx does: one HMAC.
+"""HTTP check_password, as Prosody asks it, and /auth/basic, as nginx does: one compact token.
 
 The server has one core and the load generator another; the server's CPU time is what counts. Of a
 daemon "as shipped" each login has its line in a file.
@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
-from bench.hmac_token import password
+from bench.passwords import password
 from bench.processes import Memory, Program, offspring
 from bench.rounds import Load, Results, Variant, goal, print_table, total
 from bench.workplace import CLIENT_SECRET, Daemon, Workplace, connects, free_port, jids

@@ -12,7 +12,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from bench.hmac_token import KEY
+from bench.passwords import HS256_KEY, KEY, XCAUTH_KEY
 from bench.processes import ROOT, Program, beside_python
 from bench.rounds import Load
 
@@ -40,11 +40,34 @@ peers = ["127.0.0.1"]
 may = ["basic"]
 domains = ["*"]
 
-[checkers.hmac]
-kind = "bench.hmac_checker"
-key = "{key}"
+[checkers.tokens]
+kind = "token"
+accept = ["jwt", "compact", "xcauth"]
+
+[issuers.bench-compact]
+kind = "compact"
+secret_file = "{folder}/compact"
+domains = ["*"]
+max_lifetime = "1h"
+
+[issuers.bench-xcauth]
+kind = "xcauth"
+secret_file = "{folder}/xcauth"
+domains = ["*"]
+
+[issuers."https://bench.example.org"]
+secret_file = "{folder}/hs256"
+algorithms = ["HS256"]
+domains = ["*"]
+max_lifetime = "1h"
 """
 CLIENT_SECRET = "the secret of the benchmarks' client"
+_SECRETS = {
+    "secret": CLIENT_SECRET.encode(),
+    "compact": KEY,
+    "xcauth": XCAUTH_KEY,
+    "hs256": HS256_KEY,
+}
 
 
 def jids(domains: int = 1) -> list[tuple[str, str]]:
@@ -56,7 +79,7 @@ def jids(domains: int = 1) -> list[tuple[str, str]]:
 
 
 class Daemon:
-    """An authbridge as installed, with the benchmarks' own checker."""
+    """An authbridge as installed; its issuers sign with the benchmarks' keys."""
 
     def __init__(
         self,
@@ -80,14 +103,14 @@ class Daemon:
             port=self.port,
             uid=os.geteuid(),
             logins=logins,
-            key=KEY.decode(),
         )
         served = sorted({domain for _, domain in jids(domains)}) if domains else ["*"]
         for domain in served:
-            text += f'[domains."{domain}"]\ncheck = ["hmac"]\n'
+            text += f'[domains."{domain}"]\ncheck = ["tokens"]\nexists = "always"\n'
         self.configuration.write_text(text)
-        (self.folder / "secret").touch(mode=0o600)
-        (self.folder / "secret").write_text(CLIENT_SECRET)
+        for name, secret in _SECRETS.items():
+            (self.folder / name).touch(mode=0o600)
+            (self.folder / name).write_bytes(secret)
         if not start:
             return
         command = [beside_python("authbridge"), "run", "--config", str(self.configuration)]
@@ -98,6 +121,12 @@ class Daemon:
     def connector(self) -> list[str]:
         """What an administrator writes behind `extauth_program:`."""
         return [beside_python("authbridge-extauth"), "--socket", str(self.socket)]
+
+    @property
+    def standalone(self) -> list[str]:
+        """The same for a program that asks no daemon."""
+        program = beside_python("authbridge-extauth")
+        return [program, "--standalone", "--config", str(self.configuration)]
 
 
 class Workplace:
