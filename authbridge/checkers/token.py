@@ -161,9 +161,12 @@ class TokenChecker:
         possible = self._issuers.signers(form._value_, read.key_id)
         for pair in possible:
             if kind.is_signed(read, pair[1].keyed, text):
-                found = pair
-                if pair[0].settings.may_sign_for_domain(jid.domain):
-                    break  # issuers may have one secret, for some domains each
+                # Issuers may have one secret, for some domains and users each.
+                settings = pair[0].settings
+                if settings.may_sign_for_domain(jid.domain) and settings.may_sign_for_user(jid):
+                    found = pair
+                    break
+                found = found or pair
         if found is None:
             key_id = read.key_id.hex()
             if possible:

@@ -126,7 +126,8 @@ class Issuers:
         }
         self._signers: dict[str, dict[bytes, Signers]] = {"compact": {}, "xcauth": {}}
         self.xcauth_key_ids: set[bytes] = set()
-        """Of all keys that there are, and have been: a retired key's token is a token still."""
+        """Of all keys that there are, in force or not, and have been: a retired key's token is a
+        token still."""
 
     def start(self) -> None:
         """Read the files, and begin to fetch."""
@@ -185,4 +186,6 @@ class Issuers:
                 for key_id, keys in issuer.keys().by_key_id.items():
                     more = tuple((issuer, key) for key in keys)
                     by_key_id[key_id] = (*by_key_id.get(key_id, ()), *more)
-        self.xcauth_key_ids.update(self._signers["xcauth"])
+        for issuer in self._all:  # those of disputed keys too
+            if issuer.settings.kind == "xcauth" and issuer.files is not None:
+                self.xcauth_key_ids.update(issuer.files.keys.by_key_id)

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from twisted.logger import Logger
 
-from authbridge.issuers.keyring import AnyKey, Keyring, bind, signs
+from authbridge.issuers.keyring import AnyKey, Keyring, bind, signs, use_of
 from authbridge.issuers.settings import IssuerSettings
 from authbridge.printable import printable
 from authbridge.tokens import key_texts
@@ -69,7 +69,7 @@ class KeyFiles:
                 found[path] = file
         gone = self._files.keys() - found.keys()
         for path in sorted(gone):
-            if not path.exists():
+            if not os.path.exists(path):  # noqa: PTH110 - Path's raises where it may not look
                 log.info("issuer {name}: {path} is gone", name=self._settings.name, path=path)
         changed = bool(gone) or any(
             file is not self._files.get(path) for path, file in found.items()
@@ -89,7 +89,10 @@ class KeyFiles:
             signature = _signature(path.stat())
             if signature == old.signature:
                 return old
-            return KeyFile(signature, read_file(path, self._settings), old.used)
+            keys = read_file(path, self._settings)
+            if list(map(_identity, keys)) == list(map(_identity, old.used)):
+                keys = old.used  # it was touched, and has what it had
+            return KeyFile(signature, keys, old.used)
         except FileNotFoundError:
             return None
         except Distrusted as error:
@@ -157,7 +160,8 @@ class KeyFiles:
     def _say(self, trouble: dict[str, str]) -> None:
         for path, words in trouble.items():
             if self._said.get(path) != words:
-                log.error("issuer {name}: {words}", name=self._settings.name, words=words)
+                say = log.warn if path.endswith("/") else log.error
+                say("issuer {name}: {words}", name=self._settings.name, words=words)
         for path in self._said.keys() - trouble.keys():
             if not path.endswith("/") and Path(path) in (*self._files, *self._settings.keys):
                 log.info("issuer {name}: {path} is well again", name=self._settings.name, path=path)
@@ -240,6 +244,10 @@ def read_file(path: Path, settings: IssuerSettings) -> list[AnyKey]:
         open_mode = stat.S_IMODE(mode)
         raise Distrusted(f"{path} is open to others (mode {open_mode:03o}); chmod 640 {path}")
     return keys
+
+
+def _identity(key: AnyKey) -> tuple[str, str, str, bool]:
+    return key.thumbprint, key.kid, use_of(key), signs(key)
 
 
 def _signature(found: os.stat_result) -> tuple[int, ...]:

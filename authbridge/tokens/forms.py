@@ -61,10 +61,14 @@ def _has_header(secret: bytes) -> bool:
     behind a byte order mark, or with characters in between."""
     first = secret[: min(secret.index(b"."), _MOST_LOOKED_AT)]
     text = first.translate(_TO_STANDARD, delete=_OTHERS)
-    decoded = binascii.a2b_base64(text[: len(text) // 4 * 4])
-    if _OBJECT.match(decoded):
+    if _OBJECT.match(_decode(text)):
         return True
-    return b'"alg"' in decoded or b'"alg"' in decoded.replace(b"\0", b"")
+    # Something before it ("Bearer") shifts what is decoded.
+    return any(b'"alg"' in _decode(text[start:]).replace(b"\0", b"") for start in range(4))
+
+
+def _decode(text: bytes) -> bytes:
+    return binascii.a2b_base64(text[: len(text) // 4 * 4])
 
 
 def _is_within(secret: bytes) -> bool:

@@ -158,7 +158,11 @@ def _list(keys: object, source: str, name: str) -> list[Member]:
         raise BadKey(f"{source} has {len(keys)} keys; {MOST_KEYS} are plenty")
     return [
         # Its thumbprint would tell of a secret.
-        Member(member, f"key {number} of {source}", f"{name}-{number}" if "k" in member else "")
+        Member(
+            member,
+            f"key {number} of {source}",
+            f"{name}-{number}" if name and "k" in member else "",
+        )
         for number, member in enumerate(keys, start=1)
     ]
 

@@ -135,7 +135,9 @@ def bind(found: jwk.Key, algorithms: Sequence[str], kid: str | None, source: str
     if isinstance(found, jwk.OctKey):
         _refuse_short(found, _HASH_OCTETS[algorithm], source)
     _refuse_weak(found, source)
-    return Key(found, algorithm, kid or thumbprint_of(found), source)
+    # Without the rest of its JWK: with `key_ops` of ["sign"] the library would not let it verify.
+    bare: Any = type(found)
+    return Key(bare(found.raw_value, None), algorithm, kid or thumbprint_of(found), source)
 
 
 def secret_of(found: jwk.Key, least: int, source: str) -> bytes:

@@ -713,3 +713,15 @@ def test_the_settings_name_the_kinds(tmp_path):
 def test_a_mistake_is_one_line_with_its_key(tmp_path, data, mistake):
     _, (found,) = read(tmp_path, data)
     assert found.startswith(f"checkers.tokens.{mistake}")
+
+
+@pytest.mark.parametrize("users", [["bot-*"], ["alice"]])
+def test_of_issuers_with_one_secret_the_one_that_may_sign_for_the_user_counts(tokens, users):
+    """In whatever order they stand."""
+    for name in ("one", "two"):
+        mine = users if name == "one" else ["alice", "bot-*"][users == ["alice"] :][:1]
+        tokens.add("compact", name=name, secret_file="compact", keys=None, users=mine)
+    tokens.set("compact", users=["nobody"])
+    for jid in (ALICE, BOT):
+        assert tokens.login(compact(jid), jid) == model.TOKEN_VALID
+    assert tokens.refused(compact(ADMIN), ADMIN) is Reason.TOKEN_USER_REFUSED

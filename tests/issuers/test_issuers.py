@@ -186,6 +186,8 @@ def test_a_secret_that_two_kinds_use_is_used_by_neither(house, keys):
     house.issuers.start()
     assert house.issuers.signers("compact", mint.compact_key_id(SECRETS[0])) == ()
     assert house.issuers.signers("xcauth", mint.xcauth_key_id(SECRETS[0])) == ()
+    # Its tokens are tokens all the same, and nobody else's to look at.
+    assert mint.xcauth_key_id(SECRETS[0]) in house.issuers.xcauth_key_ids
 
 
 def test_it_is_used_again_when_one_of_them_has_it_no_more(house, tmp_path, keys):

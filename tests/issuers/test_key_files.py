@@ -322,12 +322,14 @@ def test_other_files_are_passed_over_and_said_once(tmp_path, keys, files, events
     for _ in range(3):
         files.look()
     assert kids(files) == ["www"]
-    assert said(events) == [f"issuer {NAME}: {keys}: passed over, for its ending: {name}"]
+    assert said(events, LogLevel.warn) == [
+        f"issuer {NAME}: {keys}: passed over, for its ending: {name}"
+    ]
     (keys / name).unlink()
     assert not files.look()
     write(keys / name, pem("other"))
     assert not files.look()
-    assert len(said(events)) == 2
+    assert len(said(events, LogLevel.warn)) == 2
     assert said(events, LogLevel.info) == [f"issuer {NAME}: keys in force: www"]
 
 
@@ -336,12 +338,12 @@ def test_several_of_them_are_said_in_one_line_in_printable_words(keys, files, ev
         write(keys / name, b"")
     (keys / "old").mkdir()
     files.look()
-    (line,) = said(events)
+    (line,) = said(events, LogLevel.warn)
     assert line.isprintable()
     assert line.endswith("b, c.txt, old")
     write(keys / "e", b"")
     files.look()
-    assert said(events)[1].endswith("b, c.txt, e, old")
+    assert said(events, LogLevel.warn)[1].endswith("b, c.txt, e, old")
 
 
 @pytest.mark.parametrize("kind", ["compact", "xcauth"])
@@ -739,6 +741,41 @@ def test_a_file_that_takes_anothers_kid_is_left_aside(keys, files, events):
         f"issuer {NAME}: {keys}/www.jwk and {keys}/www.pem have one kid, 'www'; this one is left "
         "aside"
     ]
+
+
+def test_a_file_that_was_only_touched_keeps_its_place(keys, files):
+    """A chmod, a chown or the same content again makes it no newer than the one left aside."""
+    write(keys / "www.pem", pem("a"))
+    files.look()
+    write(keys / "www.jwk", mint.key("ES256", "b").jwk())
+    files.look()
+    later(keys / "www.pem")
+    assert not files.look()
+    assert files.keys.set.by_id["www"].thumbprint == mint.key("ES256", "a").thumbprint()
+
+
+@pytest.mark.parametrize("mode", [0o666, 0o640], ids=["open to others", "not to be entered"])
+def test_who_may_not_enter_the_folder_has_no_key_that_was_taken_out_of_it(tmp_path, files, mode):
+    """Not even to see whether the file is there."""
+    tmp_path.parent.parent.chmod(0o755)
+    tmp_path.parent.chmod(0o755)
+    keys = tmp_path / "keys"
+    for name in ("old", "new"):
+        write(keys / f"{name}.pem", pem(name), 0o644)
+    tmp_path.chmod(0o755)
+    files.look()
+    (keys / "old.pem").unlink()
+    keys.chmod(mode)
+    me = os.geteuid()
+    if me == 0:  # who may enter whatever he likes
+        os.chown(keys, 65534, 65534)
+        os.seteuid(65534)
+    try:
+        assert files.look()
+    finally:
+        os.seteuid(me)
+        keys.chmod(0o700)
+    assert kids(files) == ([] if mode == 0o666 else ["new"])
 
 
 def test_a_file_whose_new_key_contradicts_another_keeps_its_old_one(keys, files, events):

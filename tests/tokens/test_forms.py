@@ -97,6 +97,15 @@ def test_a_jwt_within_other_text_is_no_password(around):
         assert forms.recognise(secret, NOBODY) is Form.JWT
 
 
+@pytest.mark.parametrize("before", ["Bearer ", "JWT ", "token=", "x", "xy", "xyz", '{"token":"'])
+def test_a_jwt_with_blanks_in_its_json_is_recognised_within_other_text(before):
+    """Not all begin with '{"'."""
+    key = mint.key("ES256")
+    for claims in (b'{ "exp": 1 }', b'{\n  "exp": 1\n}'):
+        token = mint.jwt(claims, key, kid="www")
+        assert forms.recognise(before.encode() + token.encode(), NOBODY) is Form.JWT
+
+
 @pytest.mark.parametrize("around", [".{}", "..{}", "a.{}", "my .eyJ {}"])
 def test_a_dot_before_a_jwt_makes_it_no_password(around):
     assert forms.recognise(around.encode().replace(b"{}", jwt()), NOBODY) is Form.JWT

@@ -295,6 +295,13 @@ def test_what_is_no_secret_of_these_kinds_is_refused(key, members, said):
     assert str(raised.value) == said
 
 
+@pytest.mark.parametrize("operations", [["sign"], ["verify"], ["sign", "verify"]])
+def test_a_key_for_signatures_makes_and_verifies_them(operations):
+    """WebCrypto says "sign" alone of a private key, whose public half is in it."""
+    key = bind(mint.key("ES256"), "ES256", private=True, key_ops=operations)
+    assert key.verify(b"signed", key.sign(b"signed"))
+
+
 @pytest.mark.parametrize("members", [{"use": "enc"}, {"key_ops": ["encrypt"]}])
 def test_a_secret_for_encryption_signs_no_tokens(members):
     with pytest.raises(BadKey, match="not for signatures"):
