@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import chain, repeat
+
 import pytest
 from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectError
@@ -297,7 +299,7 @@ def test_the_next_outage_is_tried_after_a_second_again(house):
 
 
 def test_rests_are_shorter_by_chance_so_that_many_daemons_do_not_come_at_once():
-    house = House(chance=iter([1.0, 0.5, 0.0]).__next__)
+    house = House(chance=chain([1.0, 0.5], repeat(0.0)).__next__)
     house.down()
     house.bind()
     for _ in range(60):
