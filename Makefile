@@ -13,7 +13,7 @@ LONG := --ignore tests/cli --ignore tests/fuzz --ignore tests/recipes --ignore t
 	--ignore tests/ldap/test_mutations.py --ignore tests/ldap/test_codec_oracle.py
 
 # Of these the tests take every branch.
-FULLY := authbridge/model.py,authbridge/authenticator.py,authbridge/client_tls.py,authbridge/domains.py,authbridge/domain_names.py,authbridge/localparts.py,authbridge/wire/*,authbridge/connector/*,authbridge/ldap/*,authbridge/checkers/*,authbridge/tokens/*,authbridge/issuers/*,authbridge/outbound/*
+FULLY := authbridge/model.py,authbridge/authenticator.py,authbridge/client_tls.py,authbridge/domains.py,authbridge/domain_names.py,authbridge/localparts.py,authbridge/takers.py,authbridge/wire/*,authbridge/connector/*,authbridge/ldap/*,authbridge/checkers/*,authbridge/tokens/*,authbridge/issuers/*,authbridge/outbound/*
 
 # Tests with real servers that go into a process of their own: those with Samba, which is started there
 # alone, and others that share none, as many as take the rest about as long as the unit tests and these.

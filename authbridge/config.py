@@ -22,6 +22,7 @@ from authbridge.issuers.settings import KINDS, OF_KEYS, IssuerSettings
 from authbridge.listeners import Listener, read_listeners
 from authbridge.log import LogSettings
 from authbridge.settings import ConfigurationError, Mistakes, Table, did_you_mean, full_name
+from authbridge.takers import Takers
 
 DEADLINE = 8.0
 """Seconds; ejabberd gives up after 30, and a login may have waited in its queue before."""
@@ -184,7 +185,11 @@ def _check_issuers(root: Table, configuration: Configuration) -> None:
             for kind in sorted(kinds.intersection(KINDS) - signed):
                 words = f'"{kind}", and there is no issuer of that kind'
                 root.mistakes.add(full_name("checkers", name, "accept"), words)
-    takers = _Takers(configuration, accept)
+    takers = Takers(
+        {name: domain.check for name, domain in configuration.domains.items()},
+        configuration.checkers,
+        accept,
+    )
     missed = {
         issuer.kind
         for name, issuer in configuration.issuers.items()
@@ -197,7 +202,7 @@ def _check_issuers(root: Table, configuration: Configuration) -> None:
             )
 
 
-def _misses_takers(root: Table, configuration: Configuration, name: str, takers: _Takers) -> bool:
+def _misses_takers(root: Table, configuration: Configuration, name: str, takers: Takers) -> bool:
     """Whether a domain of this issuer has nobody who takes its tokens, which is said."""
     issuer, key = configuration.issuers[name], full_name("issuers", name, "domains")
     _check_served(root, configuration, key, issuer.domains)
@@ -214,57 +219,6 @@ def _misses_takers(root: Table, configuration: Configuration, name: str, takers:
                 root.mistakes.add(key, f'"{domain}": {words}')
         return any(lacking.values())
     return False
-
-
-class _Takers:
-    """The checkers of kind "token", and where they are asked."""
-
-    def __init__(self, configuration: Configuration, accept: Mapping[str, frozenset[str]]) -> None:
-        """`accept`: of each of them, as it was read."""
-        self._checks = {name: domain.check for name, domain in configuration.domains.items()}
-        # Who accepts nothing, or what is not known, has a mistake, and may have meant any.
-        self._accept = {
-            name: kinds if kinds and kinds.issubset(KINDS) else frozenset(KINDS)
-            for name, kinds in accept.items()
-        }
-        self._open = {
-            name
-            for name, check in self._checks.items()
-            if not check or not configuration.checkers.keys() >= set(check)
-        }
-        asked = {checker for check in self._checks.values() for checker in check}
-        self.idle: Mapping[str, frozenset[str]] = {
-            name: kinds
-            for name, kinds in self._accept.items()
-            if name not in asked and not self._open
-        }
-        """Those that no domain asks, and what they accept."""
-
-    def of(self, kind: str) -> list[str]:
-        """Who accepts it."""
-        return [name for name, kinds in self._accept.items() if kind in kinds]
-
-    def lacks(self, domain: str, kind: str) -> str:
-        """Why nobody takes tokens of this kind for this domain, or, where it is "*", for any;
-        empty where somebody does, or it cannot be told."""
-        idle = [name for name in self.of(kind) if name in self.idle]
-        if domain == ANY_DOMAIN:
-            if idle != self.of(kind):
-                return ""
-            return f'no domain has one in its check that accepts "{kind}", as {idle[0]} does'
-        served = domain if domain in self._checks else ANY_DOMAIN
-        if served not in self._checks or served in self._open:
-            return ""
-        there = [name for name in self._checks[served] if name in self._accept]
-        if not set(there).isdisjoint(self.of(kind)):
-            return ""
-        where = full_name("domains", served, "check")
-        if there:
-            return f'{there[0]}, which is in {where}, does not accept "{kind}"'
-        return (
-            f'no checker of kind "token" is in {where}, so that tokens would be taken for '
-            f"passwords; put {(idle or self.of(kind))[0]} there, as the first"
-        )
 
 
 def _check_served(

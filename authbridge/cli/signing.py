@@ -17,7 +17,7 @@ from authbridge.model import JID
 from authbridge.settings import ConfigurationError, did_you_mean
 from authbridge.tokens import compact, jws, key_texts, xcauth
 from authbridge.tokens.key_texts import Found, Member
-from authbridge.tokens.keys import HMAC_ALGORITHMS, BadKey
+from authbridge.tokens.keys import BadKey
 
 Issuers = Mapping[str, IssuerSettings]
 
@@ -124,7 +124,7 @@ def _of_file(issuers: Issuers, file: Path) -> Iterator[tuple[IssuerSettings, Any
         try:
             bound += ((settings, key) for key in bind(found, settings, str(file)))
         except BadKey as error:  # another issuer may take it
-            unfit.append((_takes_secrets(settings) is is_secret, f"{name}: {error}"))
+            unfit.append((settings.has_secrets is is_secret, f"{name}: {error}"))
     if not bound:
         near = [words for is_near, words in unfit if is_near]
         raise unusable(*(near or [words for _, words in unfit]))
@@ -137,10 +137,6 @@ def _members(found: list[Member]) -> Iterator[Found]:
             yield key_texts.read_member(member)
         except BadKey:
             continue  # `bind` tells, if nothing is left
-
-
-def _takes_secrets(settings: IssuerSettings) -> bool:
-    return settings.kind != "jwt" or not set(settings.algorithms).isdisjoint(HMAC_ALGORITHMS)
 
 
 def _no_such_kid(

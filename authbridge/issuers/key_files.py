@@ -20,7 +20,7 @@ from authbridge.issuers.keyring import AnyKey, Keyring, bind, signs, use_of
 from authbridge.issuers.settings import IssuerSettings
 from authbridge.printable import printable
 from authbridge.tokens import key_texts
-from authbridge.tokens.keys import HMAC_ALGORITHMS, BadKey
+from authbridge.tokens.keys import BadKey
 
 MOST_FILES = 100
 ENDINGS = frozenset({".pem", ".jwk", ".jwks", ".json", ".secret"})
@@ -235,8 +235,7 @@ def read_file(path: Path, settings: IssuerSettings) -> list[AnyKey]:
     if settings.bare:
         found = key_texts.read_secret(content, source, path.stem)
     else:
-        secrets = settings.kind != "jwt" or not set(settings.algorithms).isdisjoint(HMAC_ALGORITHMS)
-        found = key_texts.read(content, source, path.stem, secrets=secrets)
+        found = key_texts.read(content, source, path.stem, secrets=settings.has_secrets)
     keys = bind(found, settings, source)
     members = [] if isinstance(found, key_texts.Found) else found
     private = any(map(signs, keys)) or any(member.is_private for member in members)

@@ -110,6 +110,11 @@ class IssuerSettings:
         table.close()
         return settings
 
+    @property
+    def has_secrets(self) -> bool:
+        """Whether it signs with secrets, and not with pairs of keys."""
+        return self.kind != "jwt" or not set(HMAC_ALGORITHMS).isdisjoint(self.algorithms)
+
     def may_sign_for_domain(self, domain: str) -> bool:
         """Whether `domains` name it."""
         return domain in self.domains or ANY_DOMAIN in self.domains

@@ -136,8 +136,7 @@ def bind(found: jwk.Key, algorithms: Sequence[str], kid: str | None, source: str
         _refuse_short(found, _HASH_OCTETS[algorithm], source)
     _refuse_weak(found, source)
     # Without the rest of its JWK: with `key_ops` of ["sign"] the library would not let it verify.
-    bare: Any = type(found)
-    return Key(bare(found.raw_value, None), algorithm, kid or thumbprint_of(found), source)
+    return Key(_bare(found), algorithm, kid or thumbprint_of(found), source)
 
 
 def secret_of(found: jwk.Key, least: int, source: str) -> bytes:
@@ -154,9 +153,14 @@ def secret_of(found: jwk.Key, least: int, source: str) -> bytes:
 
 def thumbprint_of(found: jwk.Key) -> str:
     """RFC 7638, SHA-256, of the key and not of its text: a JWK may spell a number in many ways."""
+    return _bare(found).thumbprint()
+
+
+def _bare(found: jwk.Key) -> jwk.Key:
+    """The key alone, without what its JWK says besides."""
     kind: Any = type(found)
-    exported: str = kind(found.raw_value, None).thumbprint()
-    return exported
+    bare: jwk.Key = kind(found.raw_value, None)
+    return bare
 
 
 def import_key(material: bytes | dict[str, Any], kind: str) -> jwk.Key:
