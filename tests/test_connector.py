@@ -740,6 +740,55 @@ def test_a_socket_that_would_block_is_tried_again_and_one_that_fails_is_left():
     assert reports == ["the connection to the daemon broke: Connection reset by peer"]
 
 
+@pytest.fixture
+def paired():
+    """A connector with one question under way, its daemon's end, and what it has reported."""
+    reports = []
+    one = quiet_connector(reports)
+    one._socket, daemon = socket.socketpair(socket.AF_UNIX)
+    one._socket.setblocking(False)
+    one._relay.hear(HI, 1)
+    one._relay.ask(packet(AUTH), 1)
+    one._send()
+    yield one, daemon, reports
+    daemon.close()
+
+
+def test_what_a_daemon_said_before_it_left_is_heard_when_a_question_cannot_be_sent(paired):
+    """A token that it has answered yes to is used: asked again, the next one would say no."""
+    one, daemon, reports = paired
+    daemon.sendall(answer(1, TRUE))
+    daemon.close()
+    one._relay.ask(packet(ISUSER), 1)
+    one._send()
+    assert one._socket is None
+    assert answers(one._relay) == [TRUE]
+    one._relay.hear(HI, 2)
+    assert questions(one._relay) == [(2, ISUSER)]
+    assert len(reports) == 1
+
+
+def test_a_daemon_that_said_nonsense_before_it_left_is_left_once(paired):
+    one, daemon, reports = paired
+    daemon.sendall(answer(1, b"\0\2\0\7"))
+    daemon.close()
+    one._relay.ask(packet(ISUSER), 1)
+    one._send()
+    assert one._socket is None
+    assert len(reports) == 1
+    one._relay.hear(HI, 2)
+    assert questions(one._relay) == [(1, AUTH), (2, ISUSER)]
+
+
+def test_a_daemon_that_takes_nothing_and_says_nothing_is_left(paired):
+    one, _, reports = paired
+    one._socket.shutdown(socket.SHUT_WR)
+    one._relay.ask(packet(ISUSER), 1)
+    one._send()
+    assert one._socket is None
+    assert reports == ["the connection to the daemon broke: Broken pipe"]
+
+
 class TestConnect:
     def test_it_connects_to_a_socket_in_a_folder_of_its_owner(self, daemon):
         way.connect(str(daemon.path)).close()

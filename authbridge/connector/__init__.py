@@ -208,7 +208,12 @@ class Connector:
         except BlockingIOError:
             return
         except OSError as error:
-            self._lose(f"the connection to the daemon broke: {error.strerror}")
+            # What it answered before it left is not asked again: a token would be used already.
+            sock = self._socket
+            while self._socket is sock and (data := self._receive(sock)):
+                self._heard(data)
+            if self._socket is sock:
+                self._lose(f"the connection to the daemon broke: {error.strerror}")
         else:
             del self._relay.questions[:sent]
             self._relay.sent()
