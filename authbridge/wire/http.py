@@ -4,10 +4,20 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 
 LAST_PORT = 65535
+NO_CONTENT = 204
+
+TEXT = b"text/plain; charset=utf-8"
+JSON = b"application/json"
+PROBLEM = b"application/problem+json"
+FORM = b"application/x-www-form-urlencoded"
+
+B64TOKEN = re.compile(rb"[A-Za-z0-9._~+/-]+=*")
+"""What may stand behind "Bearer" (RFC 6750, 2.1)."""
 
 _PHRASES = {status.value: status.phrase.encode() for status in HTTPStatus}
 
@@ -36,12 +46,27 @@ def plain_name(name: str) -> str:
     return str(getattr(found, "ipv4_mapped", None) or found)
 
 
+def is_host(text: str) -> bool:
+    """Whether this is the name, or the address, of a host: without a port, in lower case."""
+    name = plain_name(text)
+    try:
+        return host_name((f"[{name}]" if name.count(":") > 1 else name).encode()) == name
+    except (BadRequest, UnicodeEncodeError):
+        return False
+
+
 def is_loopback(name: str) -> bool:
     """Whether a name or address is this machine's to whoever says it."""
     try:
         return ipaddress.ip_address(name).is_loopback
     except ValueError:
         return name == "localhost"
+
+
+def is_of_type(expected: bytes, types: Sequence[bytes]) -> bool:
+    """Whether a body is of this type, by the values of its Content-Type; without one it is taken
+    for it."""
+    return not types or [one.partition(b";")[0].rstrip().lower() for one in types] == [expected]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +76,8 @@ class Answer:
     status: int
     body: bytes
     headers: tuple[tuple[bytes, bytes], ...] = ()
+    content: bytes = TEXT
+    """The body's type."""
 
 
 def encode(answer: Answer, number: str, *, body: bool, persistent: bool) -> bytes:
@@ -61,13 +88,22 @@ def encode(answer: Answer, number: str, *, body: bool, persistent: bool) -> byte
         more += b"X-Request-Id: %b\r\n" % number.encode()
     for header in answer.headers:
         more += b"%b: %b\r\n" % header
+    if answer.status == NO_CONTENT:
+        # There is nothing of which there could be a type or a length (RFC 9110, 8.6).
+        return b"HTTP/1.1 204 No Content\r\nCache-Control: no-store\r\n%b\r\n" % more
     return (
-        b"HTTP/1.1 %d %b\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: %d\r\n"
+        b"HTTP/1.1 %d %b\r\nContent-Type: %b\r\nContent-Length: %d\r\n"
         b"Cache-Control: no-store\r\n%b\r\n%b"
     ) % (
         answer.status,
         _PHRASES[answer.status],
+        answer.content,
         len(answer.body),
         more,
         answer.body if body else b"",
     )
+
+
+def phrase(status: int) -> str:
+    """A status in words."""
+    return _PHRASES[status].decode()

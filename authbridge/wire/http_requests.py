@@ -13,7 +13,7 @@ All of it has limits (`LARGEST_BODY` …); time is the connection's to limit.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from authbridge.wire.http import Answer
 
@@ -77,6 +77,11 @@ class Request:
         self._fields = fields
         self.body = body
         self.persistent = persistent
+
+    @property
+    def names(self) -> Iterable[bytes]:
+        """The names of its fields, in lower case."""
+        return self._fields
 
     def values(self, name: bytes) -> Sequence[bytes]:
         """What the fields of this name (in lower case) hold."""

@@ -19,29 +19,38 @@ They accept on any 2xx, whatever the body. mod_auth_custom_http:
 
     POST {base}/json?server=example.org     {"username": "romeo", "password": "pass:wörd"}
 
-It accepts on a body of exactly "true", whatever the status.
+It accepts on a body of exactly "true", whatever the status. mod_auth_http_cookie, for a user whom
+his browser's cookie tells:
+
+    GET  {base}/cookie?server=example.org[&user=romeo]      with the browser's Cookie header
+
+With `user` it accepts on any 2xx. Without, it takes the body for the user's name, prepares it (so
+that "@" is nobody's), and gets lost at any other status (mod_auth_http_cookie.lua of 2020).
 """
 
 from __future__ import annotations
 
 import base64
 import binascii
-import json
 import re
 from collections.abc import Sequence
-from typing import Any, NoReturn
 
+from authbridge.wire import json_body
 from authbridge.wire.http import BadRequest
 
 TRUE = b"true"
 FALSE = b"false"
+NOBODY = b"@"
+"""A user's name that is none."""
 
 # What each verb takes. Callers of the MongooseIM family send "pass" always, empty where unused.
 _PARAMETERS = frozenset({b"user", b"server", b"pass"})
 WITH_PASSWORD = frozenset({"check_password", "register", "set_password"})
 READS = frozenset({"check_password", "user_exists"})
 WRITES = frozenset({"register", "set_password", "remove_user"})
-DIALECTS = frozenset({"basic", "json"})
+DIALECTS = frozenset({"basic", "cookie", "json"})
+
+_CREDENTIALS = '{"username": "…", "password": "…"}'
 
 _ESCAPE = re.compile(rb"%([0-9A-Fa-f]{2})")
 
@@ -64,7 +73,7 @@ def parse(form: bytes, *, password: bool) -> Parameters:
     `password`: whether the call needs one; a call that does not may carry one, which counts for
     nothing.
     """
-    found = _read(form, _PARAMETERS)
+    found = read_form(form, _PARAMETERS)
     if not found.get(b"user") or not found.get(b"server"):
         raise BadRequest("user or server is missing")
     if password and b"pass" not in found:
@@ -75,13 +84,24 @@ def parse(form: bytes, *, password: bool) -> Parameters:
 def parse_server(query: bytes) -> bytes:
     """The domain in the query of `basic` and `json`, which have nothing else there. Raises
     BadRequest."""
-    found = _read(query, frozenset({b"server"}))
+    found = read_form(query, frozenset({b"server"}))
     if not found[b"server"]:
         raise BadRequest("server is missing")
     return found[b"server"]
 
 
-def _read(form: bytes, known: frozenset[bytes]) -> dict[bytes, bytes]:
+def parse_cookie(query: bytes) -> Parameters:
+    """Domain and user in the query of `cookie`; the user is empty where none is given. Raises
+    BadRequest."""
+    found = read_form(query, frozenset({b"server", b"user"}))
+    if not found.get(b"server") or found.get(b"user") == b"":
+        raise BadRequest("server or user is missing")
+    return Parameters(found.get(b"user", b""), found[b"server"], None)
+
+
+def read_form(form: bytes, known: frozenset[bytes]) -> dict[bytes, bytes]:
+    """The parameters of a form or a query, each one of the known, and given once. Raises
+    BadRequest."""
     found: dict[bytes, bytes] = {}
     for pair in form.split(b"&"):
         name, equals, value = pair.partition(b"=")
@@ -100,29 +120,12 @@ def _read(form: bytes, known: frozenset[bytes]) -> dict[bytes, bytes]:
 
 def parse_json(body: bytes) -> tuple[bytes, bytes]:
     """User and password of a call of mod_auth_custom_http. Raises BadRequest."""
+    found = json_body.read_object(body, ("username", "password"), _CREDENTIALS)
     try:
-        found = json.loads(body.decode(), object_pairs_hook=_members, parse_constant=_no_constant)
-        user, password = found.pop("username"), found.pop("password")
-        if found:
-            raise BadRequest("a member is none of username, password")
-        return user.encode(), password.encode()
-    # What is no object, has a member missing, a number for a name, or half a surrogate pair.
-    except (ValueError, AttributeError, KeyError, TypeError, RecursionError) as error:
-        if isinstance(error, BadRequest):
-            raise
-        text = 'the body is not {"username": "…", "password": "…"} in UTF-8'
-        raise BadRequest(text) from None
-
-
-def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    members = dict(pairs)
-    if len(members) < len(pairs):
-        raise BadRequest("a member is given twice")
-    return members
-
-
-def _no_constant(_name: str) -> NoReturn:
-    raise BadRequest("NaN and Infinity are no JSON")
+        return found["username"].encode(), found["password"].encode()
+    # One is missing, is a number, or has half a surrogate pair.
+    except (KeyError, AttributeError, UnicodeEncodeError):
+        raise BadRequest(f"the body is not {_CREDENTIALS} in UTF-8") from None
 
 
 def refuse_derived(parameters: Parameters) -> None:

@@ -6,7 +6,17 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from authbridge.wire.http import Answer, BadRequest, encode, host_name, is_loopback
+from authbridge.wire.http import (
+    JSON,
+    Answer,
+    BadRequest,
+    encode,
+    host_name,
+    is_host,
+    is_loopback,
+    phrase,
+    plain_name,
+)
 
 OCTETS = st.binary(max_size=60)
 
@@ -51,6 +61,33 @@ def test_a_host_is_a_name_in_lower_case_or_a_bad_request(host):
     assert is_loopback(name) in (True, False)
 
 
+@pytest.mark.parametrize(
+    "text",
+    ["localhost", "www.example.org", "WWW.Example.ORG", "a_b-c~d.", "127.0.0.1", "::1",
+     "2001:DB8::1", "::ffff:10.0.0.1", "0127.0.0.1"],
+)  # fmt: skip
+def test_a_host_in_a_configuration_is_a_name_or_an_address(text):
+    assert is_host(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", " ", "h:80", "127.0.0.1:80", "[::1]", "[::1]:80", ":", ":80", "h:", "http://h", "h/", "*",
+     "*.example.org", "user@h", "h i", "münchen.example", "fe80::1%eth0", "h\n", "\ud800"],
+)  # fmt: skip
+def test_anything_else_is_none(text):
+    assert not is_host(text)
+
+
+@given(st.text(max_size=30))
+def test_what_is_a_host_comes_in_a_host_header(text):
+    if not is_host(text):
+        return
+    name = plain_name(text)
+    octets = (f"[{name}]" if ":" in name else name).encode()
+    assert host_name(octets) == host_name(octets + b":443") == name
+
+
 @pytest.mark.parametrize("name", ["localhost", "127.0.0.1", "127.255.255.254", "::1"])
 def test_loopback_is_everybodys_own(name):
     assert is_loopback(name)
@@ -90,3 +127,23 @@ def test_the_answer_to_a_head_has_the_length_of_what_it_leaves_out():
     octets = encode(answer, "b-2", body=False, persistent=True)
     assert b"\r\nContent-Length: 5\r\n" in octets
     assert octets.endswith(b"\r\nWWW-Authenticate: Basic\r\nX: y\r\n\r\n")
+
+
+def test_an_answer_may_be_of_another_type():
+    octets = encode(Answer(201, b"{}", (), JSON), "", body=True, persistent=True)
+    assert octets == (
+        b"HTTP/1.1 201 Created\r\nContent-Type: application/json\r\nContent-Length: 2\r\n"
+        b"Cache-Control: no-store\r\n\r\n{}"
+    )
+
+
+def test_an_answer_without_content_has_neither_type_nor_length():
+    octets = encode(Answer(204, b"", ((b"X", b"y"),)), "b-3", body=True, persistent=False)
+    assert octets == (
+        b"HTTP/1.1 204 No Content\r\nCache-Control: no-store\r\nConnection: close\r\n"
+        b"X-Request-Id: b-3\r\nX: y\r\n\r\n"
+    )
+
+
+def test_a_status_has_its_phrase():
+    assert phrase(415) == "Unsupported Media Type"

@@ -257,6 +257,16 @@ def test_whatever_comes_there_are_requests_or_a_refusal(octets, request_octets, 
     assert status in (400, 413, 414, 417, 431)
 
 
+def test_a_request_has_the_values_of_its_fields_and_their_names_in_lower_case():
+    reader = RequestReader()
+    fields = b"Host: h\r\nCOOKIE: a=b\r\nX-Remote_User: x\r\nCookie: c=d\r\n"
+    reader.feed(b"GET / HTTP/1.1\r\n" + fields + b"\r\n")
+    request = reader.take()
+    assert list(request.names) == [b"host", b"cookie", b"x-remote_user"]
+    assert list(request.values(b"cookie")) == [b"a=b", b"c=d"]
+    assert list(request.values(b"origin")) == []
+
+
 def test_after_http_1_0_and_close_there_is_no_other_request():
     old = GET.replace(b"1.1", b"1.0")
     closing = GET.replace(b"Host", b"Connection: TE,\tClose\r\nConnection: x\r\nHost")

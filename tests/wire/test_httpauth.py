@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from authbridge import preparation
 from authbridge.wire import httpauth
 from authbridge.wire.httpauth import BadRequest
 
@@ -161,6 +162,37 @@ def test_the_domain_of_basic_and_json_is_alone_in_the_query():
 def test_without_exactly_one_domain_they_are_refused(query):
     with pytest.raises(BadRequest):
         httpauth.parse_server(query)
+
+
+@pytest.mark.parametrize(
+    ("query", "user", "server"),
+    [
+        (b"server=h.test", b"", b"h.test"),
+        (b"server=h.test&user=romeo", b"romeo", b"h.test"),
+        # As Prosody's util.http writes it.
+        (b"user=%c3%a7elik&server=m%c3%bcnchen.test", "çelik".encode(), "münchen.test".encode()),
+        (b"us%65r=a+b&server=h.test", b"a b", b"h.test"),
+    ],
+)
+def test_a_cookie_is_asked_about_with_a_domain_and_with_or_without_a_user(query, user, server):
+    read = httpauth.parse_cookie(query)
+    assert (read.user, read.server, read.password) == (user, server, None)
+
+
+@pytest.mark.parametrize(
+    "query",
+    [b"", b"user=a", b"server=", b"server=a&user=", b"server=a&user", b"server=a&server=a",
+     b"server=a&user=b&user=b", b"server=a&pass=b", b"server=a&", b"server=%", b"Server=a"],
+)  # fmt: skip
+def test_any_other_question_about_a_cookie_is_refused(query):
+    """An empty user is no question without one: whoever lost the name would get any."""
+    with pytest.raises(BadRequest):
+        httpauth.parse_cookie(query)
+
+
+def test_the_name_that_is_nobodys_cannot_be_prepared():
+    with pytest.raises(preparation.Unprepared):
+        preparation.local(httpauth.NOBODY)
 
 
 @pytest.mark.parametrize(
