@@ -63,20 +63,20 @@ def read_authorities(path: Path) -> list[Certificate]:
     return found
 
 
-def read_ca_file(table: Table) -> Path | None:
-    """The setting `ca_file`, of which the certificates can be read; None where it is not given."""
-    table.knows("ca_file")
-    if "ca_file" not in table:
+def read_ca_file(table: Table, setting: str = "ca_file") -> Path | None:
+    """A setting with a file of which the certificates can be read; None where it is not given."""
+    table.knows(setting)
+    if setting not in table:
         return None
-    path = table.path("ca_file")
-    if not table.given_as_text("ca_file"):
+    path = table.path(setting)
+    if not table.given_as_text(setting):
         return None  # which has been said
     try:
         read_authorities(path)
     except OSError as error:
-        table.wrong("ca_file", f"{path}: {error.strerror}")
+        table.wrong(setting, f"{path}: {error.strerror}")
     except (ValueError, SSL.Error, crypto.Error):
-        table.wrong("ca_file", f"{path} is no file of certificates in PEM")
+        table.wrong(setting, f"{path} is no file of certificates in PEM")
     else:
         return path
     return None

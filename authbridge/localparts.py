@@ -51,6 +51,19 @@ def read_localparts(table: Table, setting: str, names: Iterable[str]) -> Localpa
     return Localparts(frozenset(exact), tuple(patterns))
 
 
+def read_users(table: Table, without: str) -> Localparts | None:
+    """`users` of a table: "*", the default, or a list of names; None is all. `without` says what is
+    wrong where the list is empty."""
+    table.knows("users")
+    if "users" not in table:
+        return None
+    if table.given_as_text("users"):
+        if table.data["users"] != ANYTHING:
+            table.wrong("users", 'should be "*" or a list of names: ["alice", "bot-*"]')
+        return None
+    return read_localparts(table, "users", table.some_texts("users", without))
+
+
 def _matches(pieces: tuple[str, ...], local: str) -> bool:
     """Whether the pieces stand in this localpart, one behind the other, from its beginning to its
     end. The first place of each is the right one, so that nothing is tried twice: localparts are

@@ -11,7 +11,7 @@ import os
 import select
 import stat
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -134,9 +134,10 @@ class LoginLog:
         checker: str,
         outcome: Outcome,
         seconds: float,
+        address: str = "",
     ) -> None:
         """Write the line of one login. `jid` is a prepared one, or "-"; `caller` a client's name
-        or an address, or empty."""
+        or an address, or empty; `address` that of the user's client, or empty."""
         when = self._stamp.text(self._wall())
         # .value is a property call on an enum; _value_ is the same as an attribute.
         verdict, reason = outcome.verdict._value_, outcome.reason._value_
@@ -155,6 +156,7 @@ class LoginLog:
                     "ms": round(seconds * 1000, 2),
                 }
                 | ({"caller": caller} if caller else {})
+                | ({"address": address} if address else {})
                 | ({"signer": outcome.signer} if outcome.signer else {})
             )
         else:
@@ -165,9 +167,29 @@ class LoginLog:
             )
             if caller:
                 line += f" caller={caller}"
+            if address:
+                line += f" address={address}"
             if outcome.signer:
                 line += f" signer={outcome.signer}"
         self._write(line)
+
+    def token(
+        self, number: str, operation: str, outcome: Outcome, facts: Mapping[str, str]
+    ) -> None:
+        """Write the line of what was done, or not done, with tokens: who, for whom, which. All of
+        `facts` is printable and without blanks."""
+        told = {
+            "id": number,
+            "operation": operation,
+            "verdict": outcome.verdict.value,
+            "reason": outcome.reason.value,
+            **facts,
+        }
+        when = self._stamp.text(self._wall())
+        if self._json:
+            self._write(json.dumps({"time": when, "event": "token", **told}))
+        else:
+            self._write(f"{when} token " + " ".join(f"{name}={told[name]}" for name in told))
 
 
 @implementer(ILogObserver)

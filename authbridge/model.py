@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass, field
-from typing import NoReturn, Protocol, runtime_checkable
+from typing import NamedTuple, NoReturn, Protocol, runtime_checkable
 
 from authbridge.secret import Secret
 
@@ -52,6 +52,7 @@ class Reason(enum.Enum):
     PASSWORD_MISMATCH = "password_mismatch"
     PASSWORD_BLANK = "password_blank"
     PASSWORD_HAS_NUL = "password_has_nul"
+    PASSWORD_UNUSABLE = "password_unusable"
     USER_UNKNOWN = "user_unknown"
     USER_MALFORMED = "user_malformed"
     USER_AMBIGUOUS = "user_ambiguous"
@@ -106,7 +107,39 @@ class Reason(enum.Enum):
     TOKEN_DOMAIN_REFUSED = "token_domain_refused"
     TOKEN_USER_REFUSED = "token_user_refused"
     TOKEN_NEVER = "token_never"
+    TOKEN_UNKNOWN = "token_unknown"
+    TOKEN_USED = "token_used"
+    TOKEN_REVOKED = "token_revoked"
+    TOKEN_INACTIVE = "token_inactive"
+    TOKEN_SCOPE_MISSING = "token_scope_missing"
+    TOKEN_ISSUED = "token_issued"
+    TOKENS_TOO_MANY = "tokens_too_many"
+    TOKENS_WITHDRAWN = "tokens_withdrawn"
+    RATE_EXCEEDED = "rate_exceeded"
+    ORIGIN_FOREIGN = "origin_foreign"
+    SESSION_MISSING = "session_missing"
+    SESSION_MALFORMED = "session_malformed"
+    SESSION_FORGED = "session_forged"
+    SESSION_UNKNOWN = "session_unknown"
+    SESSION_USER_WRONG = "session_user_wrong"
+    SITE_USER_UNFIT = "site_user_unfit"
+    SITE_UNREACHABLE = "site_unreachable"
+    SITE_FAILED = "site_failed"
+    PREBIND_DONE = "prebind_done"
+    PREBIND_ABANDONED = "prebind_abandoned"
+    BOSH_UNREACHABLE = "bosh_unreachable"
+    BOSH_REFUSED = "bosh_refused"
+    SESSION_VALID = "session_valid"
+    STATE_UNAVAILABLE = "state_unavailable"
     KEYS_UNAVAILABLE = "keys_unavailable"
+    WEBSITE_UNREACHABLE = "website_unreachable"
+    WEBSITE_FAILED = "website_failed"
+    PROVIDER_UNREACHABLE = "provider_unreachable"
+    PROVIDER_FAILED = "provider_failed"
+    PROVIDER_REFUSED = "provider_refused"
+    DATABASE_UNREACHABLE = "database_unreachable"
+    DATABASE_FAILED = "database_failed"
+    HASH_UNKNOWN = "hash_unknown"
     INTERNAL_ERROR = "internal_error"
 
     @property
@@ -122,10 +155,11 @@ _WORDS = {
     Reason.PASSWORD_MISMATCH: "the password is wrong",
     Reason.PASSWORD_BLANK: "the password is empty or blank",
     Reason.PASSWORD_HAS_NUL: "the password holds a NUL octet",
+    Reason.PASSWORD_UNUSABLE: "the account has no password that could be right",
     Reason.USER_UNKNOWN: "nobody asked knows this user",
     Reason.USER_MALFORMED: "the user's name is not a valid localpart of a JID",
-    Reason.USER_AMBIGUOUS: "the directory has more than one entry for this user",
-    Reason.NOT_CANONICAL: "the directory's entry is found by this name, and has another",
+    Reason.USER_AMBIGUOUS: "the authority has more than one entry for this user",
+    Reason.NOT_CANONICAL: "the authority's entry is found by this name, and has another",
     Reason.NOT_IN_GROUP: "the user is in none of `require_groups`",
     Reason.ACCOUNT_LOCKED: "the account is locked",
     Reason.ACCOUNT_EXPIRED: "the account has expired",
@@ -176,7 +210,39 @@ _WORDS = {
     Reason.TOKEN_DOMAIN_REFUSED: "the token's issuer may not sign for this domain: see `domains`",
     Reason.TOKEN_USER_REFUSED: "the token's issuer may not sign for this user: see `users`",
     Reason.TOKEN_NEVER: "the domain's `never` names this user: no token is accepted",
+    Reason.TOKEN_UNKNOWN: "there is no such temporary token: over and forgotten, or never issued",
+    Reason.TOKEN_USED: "the token was used as often as it may be",
+    Reason.TOKEN_REVOKED: "the token was revoked",
+    Reason.TOKEN_INACTIVE: "the provider says that the token is not, or no longer, in force",
+    Reason.TOKEN_SCOPE_MISSING: "the token lacks a scope that it must have: see `scope`",
+    Reason.TOKEN_ISSUED: "a temporary token was issued",
+    Reason.TOKENS_TOO_MANY: "the user has as many temporary tokens as one may have",
+    Reason.TOKENS_WITHDRAWN: "tokens were revoked",
+    Reason.RATE_EXCEEDED: "more is asked for than `rate` allows at the moment",
+    Reason.ORIGIN_FOREIGN: "a page that may not read the answer asks: see `origins` of the site",
+    Reason.SESSION_MISSING: "the request shows no session of the site",
+    Reason.SESSION_MALFORMED: "the session's cookie or header is there twice, or is none",
+    Reason.SESSION_FORGED: "the identity header does not come from the site's proxy",
+    Reason.SESSION_UNKNOWN: "the site knows no such session: it is over, or never was",
+    Reason.SESSION_USER_WRONG: "the session is another user's",
+    Reason.SESSION_VALID: "the site knows whose session this is",
+    Reason.SITE_USER_UNFIT: "the site's name of the user cannot be his JID's: see `ignore_case`",
+    Reason.SITE_UNREACHABLE: "the site could not be asked whose session this is",
+    Reason.SITE_FAILED: "the site did not say whose session this is",
+    Reason.PREBIND_DONE: "the user is logged in, and the session is handed over",
+    Reason.PREBIND_ABANDONED: "who asked for the session is gone; it was ended",
+    Reason.BOSH_UNREACHABLE: "the XMPP server could not be asked at `bosh_url`",
+    Reason.BOSH_REFUSED: "the XMPP server at `bosh_url` did not let the user in",
+    Reason.STATE_UNAVAILABLE: "[authbridge] `state`, where tokens are kept, cannot be used now",
     Reason.KEYS_UNAVAILABLE: "the issuer's keys could not be fetched, or are being fetched now",
+    Reason.WEBSITE_UNREACHABLE: "the website could not be asked",
+    Reason.WEBSITE_FAILED: "the website answered what says neither yes nor no",
+    Reason.PROVIDER_UNREACHABLE: "the OAuth provider could not be asked",
+    Reason.PROVIDER_FAILED: "the OAuth provider answered what says neither yes nor no",
+    Reason.PROVIDER_REFUSED: "the OAuth provider refuses client_id or its secret, or the question",
+    Reason.DATABASE_UNREACHABLE: "there is no connection to the database",
+    Reason.DATABASE_FAILED: "the database refuses the query, or its answer is not what is needed",
+    Reason.HASH_UNKNOWN: "the stored password is of a kind that `hashes` does not name, or damaged",
     Reason.INTERNAL_ERROR: "a fault in authbridge itself; the log has its traceback",
 }
 
@@ -195,6 +261,7 @@ PASSWORD_MATCHES = Outcome(Verdict.ACCEPTED, Reason.PASSWORD_MATCHES)
 PASSWORD_MISMATCH = Outcome(Verdict.REJECTED, Reason.PASSWORD_MISMATCH)
 TOKEN_VALID = Outcome(Verdict.ACCEPTED, Reason.TOKEN_VALID)
 NOT_A_TOKEN = Outcome(Verdict.NOT_APPLICABLE, Reason.NO_CHECKER)
+SESSION_VALID = Outcome(Verdict.ACCEPTED, Reason.SESSION_VALID)
 USER_EXISTS = Outcome(Verdict.ACCEPTED, Reason.USER_EXISTS)
 USER_UNKNOWN = Outcome(Verdict.UNKNOWN_USER, Reason.USER_UNKNOWN)
 PASSWORD_CHANGED = Outcome(Verdict.ACCEPTED, Reason.PASSWORD_CHANGED)
@@ -255,6 +322,58 @@ class Recognising(Protocol):
     def recognises(self, password: Secret) -> bool:
         """Whether this is one of them, good or bad: `check_password` has the last word on it, and
         a directory would count it as a wrong password, and could read it."""
+        ...
+
+
+class Identity(NamedTuple):
+    """Whose credential it says it is, and until when (seconds since 1970; None: that is not known).
+    Nobody is let in by it: `check_password` has the last word."""
+
+    jid: JID
+    expires: float | None
+
+
+_OF_THE_CREDENTIAL = frozenset(
+    {
+        Reason.TOKEN_NOT_ACCEPTED,
+        Reason.TOKEN_MALFORMED,
+        Reason.TOKEN_ISSUER_UNKNOWN,
+        Reason.TOKEN_KEY_UNKNOWN,
+        Reason.TOKEN_ALGORITHM_REFUSED,
+        Reason.TOKEN_SIGNATURE_WRONG,
+        Reason.TOKEN_TYPE_WRONG,
+        Reason.TOKEN_CLAIM_MISSING,
+        Reason.TOKEN_EXPIRED,
+        Reason.TOKEN_NOT_YET_VALID,
+        Reason.TOKEN_LIFETIME_TOO_LONG,
+        Reason.TOKEN_UNKNOWN,
+        Reason.TOKEN_INACTIVE,
+        Reason.TOKEN_SCOPE_MISSING,
+    }
+)
+
+
+def is_for_all_domains(told: Outcome) -> bool:
+    """Whether a checker that says this of whose a credential is (`Identifying`) would say the same
+    if it were asked for another domain."""
+    if told.verdict is Verdict.REJECTED:
+        return told.reason in _OF_THE_CREDENTIAL
+    return True  # it is none of this checker's, or cannot be told now
+
+
+@runtime_checkable
+class Identifying(Protocol):
+    """A checker whose credentials say whose they are, to who does not know the user yet."""
+
+    async def identify(self, password: Secret, domain: str) -> Identity | Outcome:
+        """Whose it is. Nothing is used up by it. `domain` is the user's where the credential does
+        not name one itself: a prepared name, or "*" where none is known, as whose user nobody is
+        let in.
+
+        An Outcome where it is not known whose it is: NOT_APPLICABLE for what is none of this
+        checker's, REJECTED for what is no good or names nobody, UNAVAILABLE for what cannot be told
+        now. The rules are those of `Checker`.
+        """
         ...
 
 

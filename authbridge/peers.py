@@ -1,14 +1,22 @@
-"""Who is at the other end of a connection: an address, or the user that the kernel names."""
+"""Who is at the other end of a connection: an address, or the user that the kernel names; and who
+may be, as the configuration lists it."""
 
 from __future__ import annotations
 
 import ipaddress
 import socket
 import struct
+from collections.abc import Iterable
 from typing import Any
+
+from authbridge.settings import Table
 
 UNIX = "unix"
 """The address of whoever comes by a Unix socket."""
+
+_IPV4_WITHIN = ipaddress.IPv6Network("::ffff:0:0/96")
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
 def address_of(transport: Any) -> str:
@@ -42,3 +50,44 @@ def credentials(sock: socket.socket) -> tuple[int, int]:
     octets = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
     pid, uid, _ = struct.unpack("3i", octets)
     return pid, uid
+
+
+def is_among(address: str, networks: Iterable[Network], *, unix: bool) -> bool:
+    """Whether a caller from there is one of these: an IP address in one of the networks, or `UNIX`
+    where that is listed."""
+    if address == UNIX:
+        return unix
+    found = ipaddress.ip_address(address)
+    return any(found in network for network in networks)
+
+
+def read_peers(table: Table) -> tuple[list[Network], bool]:
+    """Addresses and networks, and whether "unix" is among them; wrong ones are mistakes."""
+    networks = []
+    texts = table.texts("peers", ())
+    if table.data.get("peers") == []:
+        table.wrong("peers", "names nobody, so that nobody could call")
+    for text in texts:
+        if text == UNIX:
+            continue
+        try:
+            networks.append(_network(text))
+        except ValueError as error:
+            table.wrong("peers", f'"{text}" {error}')
+    return networks, UNIX in texts
+
+
+def _network(text: str) -> Network:
+    """Raises ValueError."""
+    try:
+        network = ipaddress.ip_network(text, strict=False)
+    except ValueError:
+        network = None
+    # Nobody would be found at an address with a zone, or of IPv4 within IPv6: a caller's has
+    # neither.
+    if network is None or "%" in text or network.network_address in _IPV4_WITHIN:
+        raise ValueError('is no address, network such as 10.0.0.0/24, or "unix"')
+    address, slash, _ = text.partition("/")
+    if slash and ipaddress.ip_address(address) != network.network_address:
+        raise ValueError(f'should be "{network}", or "{address}" alone')
+    return network

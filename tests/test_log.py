@@ -109,6 +109,18 @@ def test_a_login_by_token_has_its_signer_behind_everything_else(lines):
     assert signers == ["https://a.example#2026", "website#a", None]
 
 
+def test_the_address_of_the_users_client_stands_behind_who_asked(lines):
+    for settings in (LogSettings(), JSON):
+        login_log = LoginLog(settings, lines.append, lambda: 0.0)
+        outcome = model.rejected(Reason.TOKEN_EXPIRED, "website#a")
+        for address in ("192.0.2.9", ""):
+            login_log.line("i-1", "p", "http", "basic", "a@b", "c", outcome, 0.0, address)
+    assert lines[0].endswith(" caller=p address=192.0.2.9 signer=website#a")
+    assert lines[1].endswith(" caller=p signer=website#a")
+    assert json.loads(lines[2])["address"] == "192.0.2.9"
+    assert "address" not in json.loads(lines[3])
+
+
 @pytest.mark.parametrize("settings", [LogSettings(), JSON])
 def test_a_failure_is_written_without_its_message(lines, settings):
     observer = EventLog(settings, lines.append)
@@ -173,3 +185,46 @@ def test_the_settings_are_read(tmp_path):
     table = Table({"format": "json", "logins": "refused"}, "log", mistakes, tmp_path)
     assert LogSettings.read(table) == LogSettings(json=True, logins="refused")
     mistakes.check()
+
+
+# --- tokens ---------------------------------------------------------------------------------------
+
+TOKEN = {"front_end": "http", "caller": "website", "jid": "alice@example.org", "token": "0a" * 16}
+
+
+def token_line(lines, outcome, settings=LogSettings()):  # noqa: B008 - it is frozen
+    LoginLog(settings, lines.append, lambda: 1_800_000_000.25).token(
+        "boot-7", "issue_token", outcome, TOKEN
+    )
+    (line,) = lines
+    return line
+
+
+ISSUED = model.Outcome(model.Verdict.ACCEPTED, Reason.TOKEN_ISSUED)
+
+
+def test_what_is_done_with_tokens_has_a_line(lines):
+    assert token_line(lines, ISSUED) == (
+        "2027-01-15T08:00:00.250Z token id=boot-7 operation=issue_token verdict=accepted "
+        f"reason=token_issued front_end=http caller=website jid=alice@example.org token={'0a' * 16}"
+    )
+
+
+def test_or_an_object_of_the_same(lines):
+    assert json.loads(token_line(lines, ISSUED, JSON)) == TOKEN | {
+        "time": "2027-01-15T08:00:00.250Z", "event": "token", "id": "boot-7",
+        "operation": "issue_token", "verdict": "accepted", "reason": "token_issued",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "outcome", [model.rejected(Reason.TOKEN_NEVER), model.unavailable(Reason.STATE_UNAVAILABLE)]
+)
+def test_what_is_not_done_with_them_has_one_too(lines, outcome):
+    words = f" verdict={outcome.verdict.value} reason={outcome.reason.value} "
+    assert words in token_line(lines, outcome)
+
+
+@pytest.mark.parametrize("logins", ["all", "refused"])
+def test_a_token_has_its_line_whoever_wants_to_read_of_logins(lines, logins):
+    assert token_line(lines, ISSUED, LogSettings(logins=logins))

@@ -1,14 +1,24 @@
-"""Whose a connection is: an address, or the user that the kernel names."""
+"""Whose a connection is: an address, or the user that the kernel names; and who is listed."""
 
 from __future__ import annotations
 
 import os
 import socket
+from pathlib import Path
 
 import pytest
 from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
 
-from authbridge.peers import UNIX, address_of, credentials, peer_of, plain_address
+from authbridge.peers import (
+    UNIX,
+    address_of,
+    credentials,
+    is_among,
+    peer_of,
+    plain_address,
+    read_peers,
+)
+from authbridge.settings import Mistakes, Table
 
 
 class Transport:
@@ -110,3 +120,66 @@ def test_on_a_unix_socket_the_kernel_names_the_user(pair):
     assert credentials(pair) == (os.getpid(), os.geteuid())
     assert address_of(connection) == UNIX
     assert peer_of(connection) == f"uid {os.geteuid()}"
+
+
+# --- who is listed --------------------------------------------------------------------------------
+
+
+def read(*addresses, **given):
+    """What a list names, and the mistakes in it."""
+    found = Mistakes()
+    table = Table({"peers": list(addresses)} | given, "here", found, Path("/"))
+    networks, unix = read_peers(table)
+    return networks, unix, list(found)
+
+
+def test_addresses_networks_and_unix_sockets_are_listed():
+    networks, unix, mistakes = read("127.0.0.1", "10.0.0.0/24", "::1", "2001:db8::/32", "unix")
+    assert list(map(str, networks)) == ["127.0.0.1/32", "10.0.0.0/24", "::1/128", "2001:db8::/32"]
+    assert (unix, mistakes) == (True, [])
+    assert read("127.0.0.1")[1] is False
+
+
+def test_a_list_that_is_not_there_names_nobody():
+    found = Mistakes()
+    assert read_peers(Table({}, "here", found, Path("/"))) == ([], False)
+    assert list(found) == []
+
+
+def test_an_empty_list_is_a_mistake():
+    assert read()[2] == ["here.peers: names nobody, so that nobody could call"]
+
+
+@pytest.mark.parametrize(
+    "text", ["localhost", "10.0.0.0/33", "fe80::1%eth0", "::ffff:192.0.2.1", "UNIX", "10.0.0"]
+)
+def test_what_is_no_address_is_a_mistake(text):
+    networks, _, (mistake,) = read("127.0.0.1", text)
+    assert mistake.startswith(f'here.peers: "{text}" is no address, network such as 10.0.0.0/24')
+    assert list(map(str, networks)) == ["127.0.0.1/32"]
+
+
+def test_an_address_within_a_network_is_not_taken_for_the_network():
+    _, _, (mistake,) = read("10.0.0.7/24")
+    assert mistake == 'here.peers: "10.0.0.7/24" should be "10.0.0.0/24", or "10.0.0.7" alone'
+
+
+@pytest.mark.parametrize(
+    ("address", "listed"),
+    [
+        ("10.0.0.255", True),
+        ("10.0.1.0", False),
+        ("::1", True),
+        ("::2", False),
+        ("127.0.0.1", False),
+        (UNIX, False),
+    ],
+)
+def test_a_caller_is_listed_by_his_address(address, listed):
+    networks, _, _ = read("10.0.0.0/24", "::1")
+    assert is_among(address, networks, unix=False) is listed
+
+
+def test_whoever_comes_by_a_unix_socket_is_listed_as_that_alone():
+    assert is_among(UNIX, [], unix=True)
+    assert not is_among("127.0.0.1", [], unix=True)
