@@ -5,10 +5,11 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from authbridge.tokens import compact, jws, jwt, xcauth
+from authbridge.tokens import compact, jws, jwt, temporary, xcauth
 from authbridge.tokens.forms import Form
 from authbridge.tokens.refusals import Malformed, quoted
 
+KEPT_ELSEWHERE = "says nothing of itself; what it is good for is kept by authbridge"
 _DATES = ("exp", "nbf", "iat")
 
 
@@ -20,6 +21,8 @@ def describe(form: Form, token: bytes, now: float) -> list[tuple[str, str]]:
             return _of_jwt(token, now)
         if form is Form.RESERVED:
             return [("token", "begins like one of ours, of a kind that this version does not know")]
+        if form is Form.TEMPORARY:
+            return [("id", temporary.id_of(temporary.digest(token))), ("token", KEPT_ELSEWHERE)]
         read = compact.read(token) if form is Form.COMPACT else xcauth.read(token)
     except Malformed as error:
         return [("token", error.words)]

@@ -11,7 +11,7 @@ import enum
 import re
 from collections.abc import Container
 
-from authbridge.tokens import compact, xcauth
+from authbridge.tokens import compact, temporary, xcauth
 
 
 class Form(enum.Enum):
@@ -20,12 +20,14 @@ class Form(enum.Enum):
     JWT = "jwt"
     COMPACT = "compact"
     XCAUTH = "xcauth"
+    TEMPORARY = "temporary"
     RESERVED = "reserved"
     """Begins like a token of ours, of a kind that this version does not know."""
 
 
 # Ours: "abt", a letter for the kind, a digit for its version, and an underscore.
 _OURS = re.compile(rb"abt[a-z][0-9]_")
+_OF_OURS = {compact.PREFIX: Form.COMPACT, temporary.PREFIX: Form.TEMPORARY}
 _OURS_WITHIN = re.compile(rb"abt[a-z][0-9]_[A-Za-z0-9_-]{40}")
 # The beginning of a JSON object as a header has it. Three octets of it alone begin names as well.
 _OBJECT = re.compile(rb'\{[\t\n\r ]*"[\x20-\x7e]{8}')
@@ -50,7 +52,7 @@ def recognise(secret: bytes, xcauth_key_ids: Container[bytes]) -> Form | None:
             return Form.XCAUTH
     ours = _OURS.match(bare) or (_OURS_WITHIN.search(bare) if b"abt" in bare else None)
     if ours is not None:
-        return Form.COMPACT if ours[0].startswith(compact.PREFIX) else Form.RESERVED
+        return _OF_OURS.get(ours[0][: len(compact.PREFIX)], Form.RESERVED)
     if b"." in bare and (_has_header(bare) or _is_within(bare)):
         return Form.JWT
     return None

@@ -53,7 +53,7 @@ def check(
     """The subject, where type, dates and audience are as they have to be; `now` is in seconds since
     the epoch. Raises Malformed, Unfit."""
     _check_type(header, rules.typ)
-    _check_dates(claims, rules, now)
+    check_dates(claims, rules, now)
     audience = _required(claims, "aud")
     if isinstance(audience, str):
         audience = [audience]
@@ -91,25 +91,22 @@ def read_date(claims: dict[str, Any], name: str) -> float | None:
     raise Malformed(words)
 
 
-def _check_type(header: dict[str, Any], expected: str) -> None:
-    typ = header.get("typ", "JWT")
-    if not isinstance(typ, str):
-        raise Malformed("the header's `typ` is no string")
-    if plain_type(typ) != expected:
-        said = quoted(typ) if "typ" in header else "missing"
-        raise Unfit(Reason.TOKEN_TYPE_WRONG, f"`typ` is {said}, and should be {quoted(expected)}")
-
-
-def _check_dates(claims: dict[str, Any], rules: Rules, now: float) -> None:
+def check_dates(
+    claims: dict[str, Any], rules: Rules, now: float, *, must_end: bool = True
+) -> float | None:
+    """When it ends, where it is in force at this moment and does not live for too long; None where
+    it says nothing of an end, and need not (`must_end`). Raises Malformed, Unfit."""
     expires, issued = read_date(claims, "exp"), read_date(claims, "iat")
     begins = read_date(claims, "nbf")
-    if expires is None:
+    if expires is None and must_end:
         raise Unfit(Reason.TOKEN_CLAIM_MISSING, "there is no `exp`")
-    if expires + rules.leeway <= now:
+    if expires is not None and expires + rules.leeway <= now:
         raise Unfit(Reason.TOKEN_EXPIRED, f"`exp` was {now - expires:.0f} s ago")
     for name, date in (("nbf", begins), ("iat", issued)):
         if date is not None and date - rules.leeway > now:
             raise Unfit(Reason.TOKEN_NOT_YET_VALID, f"`{name}` is {date - now:.0f} s from now")
+    if expires is None:
+        return None
     # Without `iat` it may have been made at this moment, by a clock that is slow.
     lifetime = expires - (now + rules.leeway if issued is None else issued)
     if lifetime > rules.max_lifetime:
@@ -117,6 +114,16 @@ def _check_dates(claims: dict[str, Any], rules: Rules, now: float) -> None:
             Reason.TOKEN_LIFETIME_TOO_LONG,
             f"it lives for {lifetime:.0f} s, and may for {rules.max_lifetime:g} s",
         )
+    return expires
+
+
+def _check_type(header: dict[str, Any], expected: str) -> None:
+    typ = header.get("typ", "JWT")
+    if not isinstance(typ, str):
+        raise Malformed("the header's `typ` is no string")
+    if plain_type(typ) != expected:
+        said = quoted(typ) if "typ" in header else "missing"
+        raise Unfit(Reason.TOKEN_TYPE_WRONG, f"`typ` is {said}, and should be {quoted(expected)}")
 
 
 def _required(claims: dict[str, Any], name: str) -> Any:

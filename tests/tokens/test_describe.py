@@ -46,6 +46,16 @@ def test_the_others_tell_their_key_and_their_end(form, token, key_id):
     ]
 
 
+def test_a_temporary_one_tells_nothing_but_its_id():
+    token = b"abtt1_" + b"A" * 43
+    assert describe.describe(Form.TEMPORARY, token, NOW) == [
+        ("id", "67ac38bd627aba15fec6292d508918ce"),
+        ("token", "says nothing of itself; what it is good for is kept by authbridge"),
+    ]
+    ((_, words),) = describe.describe(Form.TEMPORARY, token[:-1], NOW)
+    assert words == "a temporary token has 49 characters and begins with abtt1_"
+
+
 def test_what_is_out_of_form_is_told_why():
     for form, said in ((Form.JWT, "three parts"), (Form.COMPACT, "62"), (Form.XCAUTH, "spelling")):
         ((name, words),) = describe.describe(form, b"eyJ", NOW)

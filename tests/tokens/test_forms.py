@@ -18,6 +18,7 @@ NOBODY: frozenset[bytes] = frozenset()
 CLAIMS = {"iss": "https://www.example.org", "sub": "alice", "exp": 1_800_000_060}
 SECRET = b"0123456789abcdef0123456789abcdef"
 COMPACT = mint.compact(SECRET, "alice@example.org", 1_800_000_000).encode()
+TEMPORARY = b"abtt1_" + mint.b64(bytes(range(32))).encode()
 XCAUTH = mint.xcauth(SECRET, "alice@example.org", 1_800_000_000).encode()
 KEY_IDS = frozenset({mint.xcauth_key_id(SECRET)})
 AROUND = [
@@ -36,11 +37,14 @@ def jwt(algorithm="ES256", header=None):
 def test_each_kind_is_recognised():
     assert forms.recognise(jwt(), NOBODY) is Form.JWT
     assert forms.recognise(COMPACT, NOBODY) is Form.COMPACT
+    assert forms.recognise(TEMPORARY, NOBODY) is Form.TEMPORARY
     assert forms.recognise(XCAUTH, KEY_IDS) is Form.XCAUTH
 
 
 def test_a_form_is_called_what_the_configuration_calls_it():
-    assert [form.value for form in Form] == ["jwt", "compact", "xcauth", "reserved"]
+    assert [form.value for form in Form] == [
+        "jwt", "compact", "xcauth", "temporary", "reserved",
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize("algorithm", mint.ALGORITHMS)
@@ -184,7 +188,7 @@ def test_whatever_follows_our_mark_is_no_password(behind):
 @given(st.sampled_from(string.ascii_lowercase), st.sampled_from(string.digits), st.binary())
 def test_marks_of_kinds_and_versions_to_come_are_reserved(letter, version, behind):
     """abtc2_ as well: a later version's token must not be said to be out of form."""
-    if letter + version != "c1":
+    if letter + version not in ("c1", "t1"):
         assert forms.recognise(f"abt{letter}{version}_".encode() + behind, NOBODY) is Form.RESERVED
 
 
@@ -200,7 +204,11 @@ def test_what_begins_nearly_like_ours_is_a_password(password):
 @pytest.mark.parametrize("around", AROUND)
 def test_a_token_of_ours_within_other_text_is_no_password(around):
     """It was copied with what stands beside it: without that it is good."""
-    for token, form in ((COMPACT, Form.COMPACT), (b"abtd1_" + COMPACT[6:], Form.RESERVED)):
+    for token, form in (
+        (COMPACT, Form.COMPACT),
+        (TEMPORARY, Form.TEMPORARY),
+        (b"abtd1_" + COMPACT[6:], Form.RESERVED),
+    ):
         secret = around.encode().replace(b"{}", token)
         assert forms.recognise(secret, NOBODY) is form
         assert forms.recognise(secret[: secret.index(b"abt") + 46], NOBODY) is form
