@@ -41,6 +41,8 @@ lint: $(VENV)/tools
 	$(BIN)/lint-imports --no-cache > $(VENV)/layers.log || { cat $(VENV)/layers.log; exit 1; }
 
 unit: $(VENV)/tools
+	@# The store that several daemons share is tried with a real one.
+	tests/install-debian-packages redis-server
 	$(BIN)/coverage erase
 	$(BIN)/coverage run -m pytest tests --ignore tests/system $(WITHOUT)
 	$(BIN)/coverage combine --quiet

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
+import threading
+from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
 from twisted.internet.defer import Deferred
@@ -30,6 +31,33 @@ def now(awaitable: Awaitable[T] | Deferred[T]) -> T:
     if isinstance(results[0], Failure):
         results[0].raiseException()
     return results[0]  # type: ignore[no-any-return]
+
+
+class ThreadReactor:
+    """Runs in the test's thread, when told to, what other threads hand over."""
+
+    def __init__(self) -> None:
+        self.calls: list[tuple[Callable[..., Any], tuple[Any, ...]]] = []
+        self.arrived = threading.Semaphore(0)
+
+    def callFromThread(self, function: Callable[..., Any], *arguments: Any) -> None:
+        self.calls.append((function, arguments))
+        self.arrived.release()
+
+    def turn(self) -> None:
+        """Wait for one, and run it; for half a minute."""
+        assert self.arrived.acquire(timeout=30)
+        function, arguments = self.calls.pop(0)
+        function(*arguments)
+
+    def turn_until(self, condition: Callable[[], object]) -> None:
+        while not condition():
+            self.turn()
+
+    def drain(self) -> None:
+        """Run all that there are."""
+        while self.calls:
+            self.turn()
 
 
 class ScriptedChecker:

@@ -8,24 +8,7 @@ import pytest
 from twisted.internet.defer import CancelledError, Deferred
 
 from authbridge.workers import Overloaded, Workers
-from tests.doubles import now
-
-
-class ThreadReactor:
-    """Runs in the test's thread, when told to, what other threads hand over."""
-
-    def __init__(self):
-        self.calls = []
-        self.arrived = threading.Semaphore(0)
-
-    def callFromThread(self, function, *arguments):
-        self.calls.append((function, arguments))
-        self.arrived.release()
-
-    def turn(self):
-        assert self.arrived.acquire(timeout=30)
-        function, arguments = self.calls.pop(0)
-        function(*arguments)
+from tests.doubles import ThreadReactor, now
 
 
 @pytest.fixture
