@@ -28,7 +28,6 @@ setup(
         "cryptography >= 45, < 51",  # 45 brought PHC strings of argon2id
         "pyopenssl >= 25.3, < 27",  # twisted's TLS, which brings it; here for the verification
         "service-identity >= 24.1, < 27",
-        "treq >= 24.9, < 27",  # keys by URL: the requests; TLS and limits are ours
         "ldap3 >= 2.9.1, < 2.10",  # filters, DNs and result names, read once at start
         "redis >= 8.1, < 9",  # a state that several daemons share; loaded where that is configured
         "joserfc >= 1.6, < 2",  # signatures of JSON Web Tokens, JWK; read strictly by us

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import gzip
 import json
 import os
@@ -17,11 +16,11 @@ from twisted.internet.protocol import Protocol
 from twisted.logger import LogLevel
 
 from authbridge import client_tls
-from authbridge.outbound import https
+from authbridge.outbound import https, links
 from authbridge.outbound.https import FetchFailed
 from tests.doubles import now
 from tests.ldap.certificates import ADDRESS, BAD, GOOD, NAME, OURS
-from tests.ldap.server import Network, ServerTls
+from tests.ldap.server import ServerTls
 from tests.outbound import loopback
 
 ROOT = Path(__file__).parents[2]
@@ -62,26 +61,6 @@ class WebServer(Protocol):
 
     def connectionLost(self, reason):
         self.lost = True
-
-
-@pytest.fixture
-def network(events):
-    """Where nothing may be left behind: no connection, no timer, no failure that nobody saw."""
-    network = Network()
-    network.names = {
-        NAME: [ADDRESS], f"{NAME}.": [ADDRESS], "a.b.example.org": [ADDRESS], ADDRESS: [ADDRESS],
-    }  # fmt: skip
-    yield network
-    network.settle()
-    assert network.open == []
-    assert network.getDelayedCalls() == []
-    gc.collect()
-    assert [event for event in events if event["log_level"] is LogLevel.critical] == []
-
-
-@pytest.fixture(scope="module")
-def trust():
-    return client_tls.make_context([client_tls.Certificate.loadPEM(OURS.pem)])
 
 
 @pytest.fixture
@@ -389,7 +368,7 @@ def test_headers_without_an_end_are_refused_too(network, fetch, endless):
         sent += 100 * len(endless)
         network.settle()
     assert words(fetching) == LARGE
-    assert sent < 2 * (MOST + https.MOST_FRAMING)
+    assert sent < 2 * (MOST + links.MOST_FRAMING)
 
 
 def test_a_line_without_an_end_is_refused(network, fetch):
