@@ -7,115 +7,28 @@ nobody's is refused here, before anybody is asked.
 
 from __future__ import annotations
 
-import itertools
 import stringprep
-from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterable, Mapping
-from dataclasses import dataclass
-from functools import partial
-from typing import Any, cast
+from collections.abc import Collection, Iterable, Mapping
 
-from twisted.internet.defer import CancelledError, Deferred, succeed
-from twisted.internet.interfaces import IDelayedCall, IReactorTime
-from twisted.logger import Logger
-from twisted.python.failure import Failure
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorTime
 
 from authbridge import model, password_hash, preparation
+from authbridge.chains import Domain, NamedChecker
 from authbridge.domain_names import ANY_DOMAIN
 from authbridge.log import LoginLog
+from authbridge.logins import Login, Logins
 from authbridge.model import (
     JID,
-    Checker,
+    Identifying,
+    Identity,
     Outcome,
     Reason,
-    Recognising,
     Registry,
-    Remembering,
     Trace,
     Verdict,
 )
 from authbridge.secret import Secret
-from authbridge.turns import LineFull, Turns
-
-log = Logger()
-
-
-class NamedChecker:
-    """A checker under its name in the configuration, and the turns of those who ask it."""
-
-    __slots__ = ("checker", "lookups", "name", "remembered", "turns")
-
-    def __init__(self, name: str, checker: Checker, turns: Turns, lookups: Turns) -> None:
-        """`lookups` are the turns of who asks for a user alone: a message to somebody who is away
-        must not wait behind the passwords of everybody who logs in."""
-        self.name = name
-        self.checker = checker
-        self.turns = turns
-        self.lookups = lookups
-        self.remembered: Callable[[JID], Outcome | None] = (
-            checker.remembered if isinstance(checker, Remembering) else _nothing
-        )
-
-    def keeps(self, password: Secret) -> bool:
-        """Whether no other checker may see this password. A checker that cannot tell keeps it."""
-        if not isinstance(self.checker, Recognising):
-            return False
-        try:
-            return self.checker.recognises(password)
-        except Exception:  # noqa: BLE001 - a fault of one checker must not end the others
-            log.failure("checker {name} raised", name=self.name)
-            return True
-
-
-def _nothing(_jid: JID) -> None:
-    return None
-
-
-@dataclass(frozen=True, slots=True)
-class Domain:
-    """Who is asked for the users of one domain."""
-
-    check: tuple[NamedChecker, ...]
-    """Asked about passwords, in this order."""
-    exists: tuple[NamedChecker, ...] | bool
-    """Asked about users; True: every user exists, False: none does."""
-
-
-class Login:
-    """One question on its way, from the front end's call to its one outcome."""
-
-    __slots__ = (
-        "answer", "caller", "checker", "expiry", "front_end", "jid", "number", "operation",
-        "started", "trace", "work",
-    )  # fmt: skip
-
-    def __init__(
-        self,
-        front_end: str,
-        operation: str,
-        started: float,
-        trace: Trace | None,
-        number: str,
-        caller: str,
-    ) -> None:
-        self.front_end = front_end
-        self.operation = operation
-        self.started = started
-        self.trace = trace
-        self.number = number
-        """The request's id; empty where it gets one with its line."""
-        self.caller = caller
-        """Who asks, where the front end knows: a client's name, or an address."""
-        self.jid: JID | None = None
-        self.checker = "-"
-        """The name of the checker that decided, or of the one that is being asked."""
-        self.answer: Deferred[Outcome] = Deferred()
-        self.expiry: IDelayedCall | None = None
-        self.work: Deferred[Any] | None = None
-
-    def step(self, name: str, found: str) -> None:
-        """Note a step, if anybody wants to know."""
-        if self.trace is not None:
-            self.trace.step(name, found)
 
 
 class Authenticator:
@@ -128,12 +41,8 @@ class Authenticator:
         this process's from those of the one before."""
         self._domains = domains
         self._spelled = {name.encode(): name for name in domains if name != ANY_DOMAIN}
-        self._login_log = login_log
-        self._clock = clock
-        self._boot = boot
-        self._numbers = itertools.count(1)
-        self._under_way: set[Login] = set()
-        self._idle: list[Deferred[None]] = []
+        self.logins = Logins(login_log, clock, boot)
+        """Those under way; a front end may have others than this one's among them."""
 
     def check_password(
         self,
@@ -146,10 +55,11 @@ class Authenticator:
         trace: Trace | None = None,
         number: str = "",
         caller: str = "",
+        address: str = "",
     ) -> Deferred[Outcome]:
         """Whether this is the user's password. Fires within `deadline` seconds, never fails."""
-        login = self._begin(front_end, "check_password", trace, number, caller)
-        return self._run(login, self._check_password(login, user, domain, password), deadline)
+        login = self.logins.begin(front_end, "check_password", trace, number, caller, address)
+        return self.logins.run(login, self._check_password(login, user, domain, password), deadline)
 
     def user_exists(
         self,
@@ -161,10 +71,11 @@ class Authenticator:
         trace: Trace | None = None,
         number: str = "",
         caller: str = "",
+        address: str = "",
     ) -> Deferred[Outcome]:
         """Whether there is such a user: ACCEPTED is yes. Fires within `deadline`, never fails."""
-        login = self._begin(front_end, "user_exists", trace, number, caller)
-        return self._run(login, self._user_exists(login, user, domain), deadline)
+        login = self.logins.begin(front_end, "user_exists", trace, number, caller, address)
+        return self.logins.run(login, self._user_exists(login, user, domain), deadline)
 
     def set_password(
         self,
@@ -177,13 +88,14 @@ class Authenticator:
         trace: Trace | None = None,
         number: str = "",
         caller: str = "",
+        address: str = "",
     ) -> Deferred[Outcome]:
         """Give the user another password: ACCEPTED is done. Fires within `deadline`, never fails.
 
         UNAVAILABLE may have been done all the same: a change on its way cannot be called back.
         """
-        login = self._begin(front_end, "set_password", trace, number, caller)
-        return self._run(login, self._set_password(login, user, domain, password), deadline)
+        login = self.logins.begin(front_end, "set_password", trace, number, caller, address)
+        return self.logins.run(login, self._set_password(login, user, domain, password), deadline)
 
     def register(
         self,
@@ -196,10 +108,58 @@ class Authenticator:
         trace: Trace | None = None,
         number: str = "",
         caller: str = "",
+        address: str = "",
     ) -> Deferred[Outcome]:
         """Make a user who exists nowhere: ACCEPTED is done. Otherwise as `set_password`."""
-        login = self._begin(front_end, "register", trace, number, caller)
-        return self._run(login, self._register(login, user, domain, password), deadline)
+        login = self.logins.begin(front_end, "register", trace, number, caller, address)
+        return self.logins.run(login, self._register(login, user, domain, password), deadline)
+
+    @property
+    def served(self) -> Collection[str]:
+        """The domains that there are users of, as they are configured."""
+        return self._domains.keys()
+
+    async def identify(
+        self, login: Login, domain: str, credential: Secret, said: dict[str, Outcome]
+    ) -> Identity | Outcome:
+        """Whose credential it is, by the domain's checkers (`model.Identifying`); for a front end
+        that asks `judge` next, as one login.
+
+        `said`: what checkers, by name, have said of it that is so in each domain; they are not
+        asked again, and what is found out here is added.
+        """
+        rule = self._domains.get(domain) or self._domains.get(ANY_DOMAIN)
+        if rule is None:
+            return model.rejected(Reason.DOMAIN_UNKNOWN)
+        cannot_tell: Outcome | None = None
+        for named in rule.asked(credential):
+            if not isinstance(named.checker, Identifying):
+                continue
+            found: Identity | Outcome | None = said.get(named.name)
+            if found is None:
+                ask = named.checker.identify
+                found = await named.ask(login, named.turns, ask, credential, domain)
+            if isinstance(found, Identity):
+                if found.jid.domain != domain and not self._is_kept(found.jid.domain, credential):
+                    return model.rejected(Reason.NO_CHECKER)
+                return found
+            if model.is_for_all_domains(found):
+                said[named.name] = found
+            if found.verdict is Verdict.UNAVAILABLE:
+                cannot_tell = cannot_tell or found
+            elif found.verdict is not Verdict.NOT_APPLICABLE:
+                return cannot_tell or found
+        return cannot_tell or model.rejected(Reason.NO_CHECKER)
+
+    def _is_kept(self, domain: str, credential: Secret) -> bool:
+        """Whether somebody there recognises it: it must not be judged as a user's password by who
+        takes it for one."""
+        rule = self._domains.get(domain) or self._domains.get(ANY_DOMAIN)
+        return rule is None or any(named.keeps(credential) for named in rule.check)
+
+    async def judge(self, login: Login, user: bytes, domain: bytes, password: Secret) -> Outcome:
+        """What `check_password` finds, for a login that has begun already (`logins`)."""
+        return await self._check_password(login, user, domain, password)
 
     def refuse(
         self,
@@ -211,12 +171,13 @@ class Authenticator:
         *,
         number: str = "",
         caller: str = "",
+        address: str = "",
     ) -> Outcome:
         """Refuse what nobody is asked about, such as a removal; it has its line like a login."""
-        login = self._begin(front_end, operation, None, number, caller)
+        login = self.logins.begin(front_end, operation, None, number, caller, address)
         self._admit(login, user, domain)
         outcome = model.rejected(reason)
-        self._settle(login, outcome)
+        self.logins.settle(login, outcome)
         return outcome
 
     def turn_away(
@@ -229,30 +190,19 @@ class Authenticator:
         caller: str = "",
     ) -> None:
         """Write the line of a request that names nobody, or comes from somebody who may not ask."""
-        login = self._begin(front_end, operation, None, number, caller)
-        self._settle(login, model.rejected(reason))
+        self.logins.turn_away(front_end, operation, reason, number=number, caller=caller)
 
     def number(self) -> str:
         """An id for a request that is about to be asked, for a front end that tells its caller."""
-        return f"{self._boot}-{next(self._numbers):x}"
+        return self.logins.number()
 
     def idle(self) -> Deferred[None]:
         """Fires when no login is under way."""
-        if not self._under_way:
-            return succeed(None)
-        waiting: Deferred[None] = Deferred()
-        self._idle.append(waiting)
-        return waiting
+        return self.logins.idle()
 
     def end(self) -> None:
         """Wait for nobody any more: what is under way cannot be told."""
-        while self._under_way:
-            self._give_up(next(iter(self._under_way)), Reason.STOPPING)
-
-    def _begin(
-        self, front_end: str, operation: str, trace: Trace | None, number: str, caller: str
-    ) -> Login:
-        return Login(front_end, operation, self._clock.seconds(), trace, number, caller)
+        self.logins.end()
 
     async def _check_password(
         self, login: Login, user: bytes, domain: bytes, password: Secret
@@ -262,23 +212,25 @@ class Authenticator:
             return rule
         cannot_tell: tuple[Outcome, str] | None = None
         reason = Reason.NO_CHECKER
-        for named in rule.check:
+        for named in rule.asked(password):
             ask = named.checker.check_password
-            outcome = await self._ask(
-                login, named, named.turns, ask, _jid(login), password, login.trace
-            )
+            outcome = await named.ask(login, named.turns, ask, _jid(login), password, login.trace)
             if outcome.verdict is Verdict.ACCEPTED:
+                if rule.seen is not None and login.trace is None:
+                    rule.seen(_jid(login))
                 return outcome
             if outcome.verdict is Verdict.REJECTED:
                 if cannot_tell is None:
                     return outcome
                 break  # whose user it is could not be told before, so this no is not the answer
+            if outcome.verdict is Verdict.NOT_APPLICABLE:
+                continue
             if outcome.verdict is Verdict.UNAVAILABLE:
                 cannot_tell = cannot_tell or (outcome, named.name)
-                if named.keeps(password):
-                    break
-            elif outcome.verdict is Verdict.UNKNOWN_USER:
+            else:
                 reason = Reason.USER_UNKNOWN
+            if named.keeps(password):
+                break
         return self._nobody_left(login, cannot_tell, reason)
 
     async def _user_exists(self, login: Login, user: bytes, domain: bytes) -> Outcome:
@@ -294,7 +246,7 @@ class Authenticator:
             login.checker = named.name
             outcome = None if login.trace else named.remembered(_jid(login))
             if outcome is None:
-                outcome = await self._look_up(login, named, login.trace)
+                outcome = await named.look_up(login, _jid(login), login.trace)
             if outcome.verdict is Verdict.ACCEPTED:
                 return outcome
             if outcome.verdict is Verdict.UNAVAILABLE:
@@ -309,7 +261,7 @@ class Authenticator:
         rule = self._admit(login, user, domain, unusable(password))
         if isinstance(rule, Outcome):
             return rule
-        if any(named.keeps(password) for named in rule.check):
+        if rule.is_token(password):
             login.step("password", "looks like a token, so that it would be refused at a login")
             return model.rejected(Reason.PASSWORD_UNACCEPTABLE)
         reason = Reason.NOT_SUPPORTED
@@ -325,9 +277,7 @@ class Authenticator:
                 return refusal
             ahead.clear()
             ask = named.checker.set_password
-            outcome = await self._ask(
-                login, named, named.turns, ask, _jid(login), password, login.trace
-            )
+            outcome = await named.ask(login, named.turns, ask, _jid(login), password, login.trace)
             if outcome.verdict is Verdict.UNKNOWN_USER:
                 reason = Reason.USER_UNKNOWN
             elif outcome.verdict is Verdict.NOT_APPLICABLE:
@@ -342,7 +292,7 @@ class Authenticator:
         rule = self._admit(login, user, domain, unusable(password))
         if isinstance(rule, Outcome):
             return rule
-        if any(named.keeps(password) for named in rule.check):
+        if rule.is_token(password):
             login.step("password", "looks like a token, so that it would be refused at a login")
             return model.rejected(Reason.PASSWORD_UNACCEPTABLE)
         if not any(isinstance(named.checker, Registry) for named in rule.check):
@@ -360,9 +310,11 @@ class Authenticator:
         for named in rule.check:
             if isinstance(named.checker, Registry):
                 ask = named.checker.register
-                outcome = await self._ask(
-                    login, named, named.turns, ask, _jid(login), password, login.trace
+                outcome = await named.ask(
+                    login, named.turns, ask, _jid(login), password, login.trace
                 )
+                if outcome.verdict is Verdict.ACCEPTED and rule.seen is not None:
+                    rule.seen(_jid(login))
                 if outcome.verdict is not Verdict.NOT_APPLICABLE:
                     return outcome
         return model.rejected(Reason.NOT_SUPPORTED)
@@ -377,7 +329,7 @@ class Authenticator:
         """
         trace = login.trace or Trace()  # with one, nobody answers from what is kept
         for named in checkers:
-            outcome = await self._look_up(login, named, trace)
+            outcome = await named.look_up(login, _jid(login), trace)
             if outcome.verdict is Verdict.UNAVAILABLE:
                 return outcome
             refused = outcome.verdict is Verdict.REJECTED
@@ -414,43 +366,6 @@ class Authenticator:
             login.step("user", f"prepared as {login.jid}")
         return rule if wrong is None else model.rejected(wrong)
 
-    def _look_up(
-        self, login: Login, named: NamedChecker, trace: Trace | None
-    ) -> Coroutine[Any, Any, Outcome]:
-        """Whether a checker has the user."""
-        ask = named.checker.user_exists
-        return self._ask(login, named, named.lookups, ask, _jid(login), trace)
-
-    async def _ask(
-        self,
-        login: Login,
-        named: NamedChecker,
-        turns: Turns,
-        ask: Callable[..., Awaitable[Outcome]],
-        *about: object,
-    ) -> Outcome:
-        """What a checker says, when it is this front end's turn there."""
-        login.checker = named.name
-        try:
-            turn = turns.take(login.front_end)
-            if turn is not None:
-                await turn
-            try:
-                outcome = await ask(*about)
-            finally:
-                turns.leave()
-        except CancelledError:
-            raise
-        except LineFull:
-            outcome = model.unavailable(Reason.OVERLOADED)
-        except Exception:  # noqa: BLE001 - a fault of one checker must not end the others
-            log.failure("checker {name} raised", name=named.name)
-            outcome = model.unavailable(Reason.INTERNAL_ERROR)
-        if login.trace is not None:
-            found = f"{outcome.verdict.value}: {outcome.reason.words}"
-            login.step(f"checker {named.name}", found)
-        return outcome
-
     def _nobody_left(
         self, login: Login, cannot_tell: tuple[Outcome, str] | None, reason: Reason
     ) -> Outcome:
@@ -458,84 +373,6 @@ class Authenticator:
             return model.rejected(reason)
         outcome, login.checker = cannot_tell
         return outcome
-
-    def _run(
-        self, login: Login, judging: Coroutine[Any, Any, Outcome], deadline: float
-    ) -> Deferred[Outcome]:
-        try:
-            # As often, nobody has to be waited for, and then nothing that waits is needed.
-            awaited = judging.send(None)
-        except StopIteration as end:
-            self._settle(login, end.value)
-        except Exception:  # noqa: BLE001 - judged as if it had been raised later
-            self._judged(Failure(), login)
-        else:
-            work = Deferred.fromCoroutine(_rest(judging, awaited))
-            work.addBoth(self._judged, login)
-            if not login.answer.called:
-                self._under_way.add(login)
-                login.work = work
-                give_up = partial(self._give_up, login, Reason.DEADLINE_PASSED)
-                login.expiry = self._clock.callLater(deadline, give_up)
-        return login.answer
-
-    def _give_up(self, login: Login, reason: Reason) -> None:
-        self._settle(login, model.unavailable(reason))
-        assert login.work is not None  # _run has set it
-        login.work.cancel()
-
-    def _judged(self, result: Outcome | Failure, login: Login) -> None:
-        late = login.answer.called
-        if isinstance(result, Failure):
-            if late and result.check(CancelledError):
-                return
-            log.failure("a login failed", failure=result)
-            result = model.unavailable(Reason.INTERNAL_ERROR)
-        if not late:
-            self._settle(login, result)
-
-    def _settle(self, login: Login, outcome: Outcome) -> None:
-        if login.expiry is not None:
-            if login.expiry.active():
-                login.expiry.cancel()
-            self._under_way.discard(login)
-        seconds = self._clock.seconds() - login.started
-        login.answer.callback(outcome)  # before the line: a log that fails keeps nobody out
-        if self._login_log.wants(outcome):
-            try:
-                self._login_log.line(
-                    login.number or self.number(),
-                    login.caller,
-                    login.front_end,
-                    login.operation,
-                    "-" if login.jid is None else f"{login.jid.local}@{login.jid.domain}",
-                    login.checker,
-                    outcome,
-                    seconds,
-                )
-            except Exception:  # noqa: BLE001 - the login is over; its line is what is lost
-                log.failure("a login has no line")
-        if not self._under_way:
-            waiting, self._idle = self._idle, []
-            for deferred in waiting:
-                deferred.callback(None)
-
-
-def _rest(
-    judging: Coroutine[Any, Any, Outcome], awaited: Any
-) -> Generator[Deferred[Any], Any, Outcome]:
-    """What is left of a coroutine that has run to the first Deferred that it awaits."""
-    while True:
-        try:
-            found = yield awaited
-        except Exception as error:  # noqa: BLE001 - it is the coroutine's to handle
-            step = partial(judging.throw, error)
-        else:
-            step = partial(judging.send, found)
-        try:
-            awaited = step()
-        except StopIteration as end:
-            return cast("Outcome", end.value)
 
 
 def impossible(password: Secret) -> Reason | None:

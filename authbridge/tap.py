@@ -29,7 +29,8 @@ from twisted.python.failure import Failure
 from twisted.python.logfile import LogFile
 
 from authbridge import config, rooms
-from authbridge.authenticator import Authenticator, Domain, NamedChecker
+from authbridge.authenticator import Authenticator
+from authbridge.chains import Domain, NamedChecker
 from authbridge.checkers import Surroundings
 from authbridge.config import Configuration
 from authbridge.control import ControlFactory, Explainer

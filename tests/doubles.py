@@ -6,15 +6,18 @@ import threading
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 
 from authbridge import model
-from authbridge.authenticator import Authenticator, Domain, NamedChecker
+from authbridge.authenticator import Authenticator
+from authbridge.chains import Domain, NamedChecker
 from authbridge.log import LoginLog, LogSettings
 from authbridge.model import JID, Checker, Outcome, Trace
 from authbridge.secret import Secret
+from authbridge.stores.ledger import StoreUnavailable
+from authbridge.stores.operations import Operation, Store
 from authbridge.turns import Turns
 
 T = TypeVar("T")
@@ -202,3 +205,31 @@ class House:
         return self.authenticator.register(
             "test", user.encode(), b"example.org", Secret(password.encode()), 8.0, trace=trace
         )
+
+
+class InlineLedger:
+    """Asks its store at once, unless it is told to be down, or to keep silent."""
+
+    def __init__(self, store: Store, seconds: Callable[[], float]) -> None:
+        """`seconds`: since the epoch, by the store's clock."""
+        self.store = store
+        self.asked: list[Operation[Any]] = []
+        self.down = ""
+        """Why it is, if it is."""
+        self.silent = False
+        self.by = 0.0
+        """Seconds by which its clock is ahead of the machine's."""
+        self._seconds = seconds
+
+    def ask(self, operation: Operation[T]) -> Deferred[T]:
+        """See `stores.ledger.Ledger`."""
+        self.asked.append(operation)
+        if self.down:
+            return fail(StoreUnavailable(self.down))
+        if self.silent:
+            return Deferred()
+        return succeed(self.store.run([operation], self._seconds() + self.by)[0])
+
+    def ahead(self) -> float:
+        """See `stores.ledger.Ledger`."""
+        return self.by

@@ -9,7 +9,8 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 
 from authbridge import model
-from authbridge.authenticator import Authenticator, Domain, NamedChecker
+from authbridge.authenticator import Authenticator
+from authbridge.chains import Domain, NamedChecker
 from authbridge.checkers import AT_ONCE, MOST_WAITING, CheckerSettings
 from authbridge.log import LoginLog, LogSettings
 from authbridge.model import Reason, Verdict

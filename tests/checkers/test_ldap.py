@@ -6,7 +6,8 @@ import pytest
 from twisted.internet.defer import Deferred, fail, succeed
 
 from authbridge import model
-from authbridge.authenticator import Authenticator, Domain
+from authbridge.authenticator import Authenticator
+from authbridge.chains import Domain
 from authbridge.checkers import CheckerSettings, Probed, Surroundings
 from authbridge.checkers import ldap as kind
 from authbridge.ldap.lookup import LookupSettings

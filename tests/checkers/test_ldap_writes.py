@@ -9,7 +9,8 @@ import pytest
 from twisted.internet.defer import CancelledError, Deferred
 
 from authbridge import model
-from authbridge.authenticator import Authenticator, Domain
+from authbridge.authenticator import Authenticator
+from authbridge.chains import Domain
 from authbridge.ldap.presets import PRESETS
 from authbridge.log import LoginLog, LogSettings
 from authbridge.model import Reason, Registry, Trace, Verdict, rejected, unavailable
