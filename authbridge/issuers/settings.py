@@ -7,7 +7,7 @@ from pathlib import Path
 
 from authbridge.client_tls import read_ca_file
 from authbridge.domain_names import ANY_DOMAIN, read_domains
-from authbridge.localparts import ANYTHING, Localparts, read_localparts
+from authbridge.localparts import Localparts, read_users
 from authbridge.model import JID
 from authbridge.outbound import https
 from authbridge.settings import Table, did_you_mean
@@ -23,7 +23,7 @@ STALE, LEAST_STALE = 86400.0, 1.5
 """Seconds, and times the refresh: a fetch may begin late, fail, and be tried again."""
 OF_KEYS = ("kind", "algorithms", "keys", "secret_file", "jwks_url")
 """Settings without which nothing can be said about an issuer's keys."""
-_JWT_ALONE = ("algorithms", "audience", "subject", "typ", "jwks_url")
+_JWT_ALONE = ("algorithms", "audience", "subject", "typ", "jwks_url", "single_use")
 _URL_ALONE = ("ca_file", "jwks_refresh", "jwks_stale")
 _SOURCES = ("keys", "secret_file", "jwks_url")
 _DOMAIN = "{domain}"
@@ -63,6 +63,10 @@ class IssuerSettings:
     bare: bool = False
     """`keys` is one file, which holds a bare secret."""
     jwks: JwksSettings | None = None
+    single_use: bool = False
+    """Each `jti` is accepted once."""
+    revocable: bool = False
+    """Tokens are looked up among those that were revoked."""
 
     @classmethod
     def read(cls, name: str, table: Table) -> IssuerSettings:
@@ -75,14 +79,14 @@ class IssuerSettings:
         audiences: tuple[str, ...] = ()
         typ, subject = "jwt", "sub"
         if kind == "jwt":
-            algorithms = _read_algorithms(table)
+            algorithms = read_algorithms(table)
             audiences = _read_audiences(table)
             typ = jwt.plain_type(table.text("typ", "JWT"))
             subject = table.text("subject", "sub")
         elif kind:
             for setting in _JWT_ALONE:
                 table.misplaced(setting, f'is of issuers of kind "jwt"; this one is "{kind}"')
-        keys, bare, jwks = _read_sources(table, kind, algorithms)
+        keys, bare, jwks = read_sources(table, kind, algorithms)
         domains = read_domains(table, "domains")
         if not domains and "domains" not in table.mistaken:
             table.wrong("domains", "names none, so that no token would be accepted")
@@ -90,7 +94,7 @@ class IssuerSettings:
             name=name,
             kind=kind,
             domains=domains,
-            users=_read_users(table),
+            users=read_users(table, "names nobody, so that no token would be accepted"),
             rules=jwt.Rules(
                 typ=typ,
                 leeway=table.duration(
@@ -106,6 +110,8 @@ class IssuerSettings:
             keys=keys,
             bare=bare,
             jwks=jwks,
+            single_use=kind == "jwt" and table.boolean("single_use", False),
+            revocable=table.boolean("revocable", False),
         )
         table.close()
         return settings
@@ -114,6 +120,11 @@ class IssuerSettings:
     def has_secrets(self) -> bool:
         """Whether it signs with secrets, and not with pairs of keys."""
         return self.kind != "jwt" or not set(HMAC_ALGORITHMS).isdisjoint(self.algorithms)
+
+    @property
+    def needs_state(self) -> bool:
+        """Whether its tokens cannot be judged without a store."""
+        return self.single_use or self.revocable
 
     def may_sign_for_domain(self, domain: str) -> bool:
         """Whether `domains` name it."""
@@ -124,7 +135,8 @@ class IssuerSettings:
         return self.users is None or jid.local in self.users
 
 
-def _read_algorithms(table: Table) -> tuple[str, ...]:
+def read_algorithms(table: Table) -> tuple[str, ...]:
+    """`algorithms` of who signs JSON Web Tokens: what his keys are for."""
     table.knows("algorithms")
     if "algorithms" not in table:
         table.wrong("algorithms", 'is missing; say what its keys are for, as in ["ES256"]')
@@ -158,7 +170,7 @@ def _read_audiences(table: Table) -> tuple[str, ...]:
     return audiences
 
 
-def _read_sources(
+def read_sources(
     table: Table, kind: str, algorithms: tuple[str, ...]
 ) -> tuple[tuple[Path, ...], bool, JwksSettings | None]:
     """The files, whether they are one bare secret, and the URL: of which one is given."""
@@ -213,15 +225,3 @@ def _read_jwks(table: Table) -> JwksSettings:
             "would be times without keys though their publisher is well",
         )
     return JwksSettings(url=url, ca_file=ca_file, refresh=refresh, stale=stale)
-
-
-def _read_users(table: Table) -> Localparts | None:
-    table.knows("users")
-    if "users" not in table:
-        return None
-    if table.given_as_text("users"):
-        if table.data["users"] != ANYTHING:
-            table.wrong("users", 'should be "*" or a list of names: ["alice", "bot-*"]')
-        return None
-    names = table.some_texts("users", "names nobody, so that no token would be accepted")
-    return read_localparts(table, "users", names)
