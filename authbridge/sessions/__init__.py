@@ -1,0 +1,1 @@
+"""Who the browser is: what a site's request shows, and whose session that is."""
