@@ -34,6 +34,14 @@ setup(
         "pyasn1 >= 0.5, < 0.7",  # of ldap3, which does not know 0.7
     ],
     extras_require={
+        "sql": [  # kind = "sql" alone, and loaded where that is configured
+            "sqlalchemy >= 2.1, < 2.2",
+            "psycopg[binary] >= 3.2, < 4",
+            "pymysql >= 1.2, < 2",  # it refuses a server that offers no TLS
+            "libpass >= 1.9.3, < 2",  # passlib, maintained; the two below are its back ends
+            "argon2-cffi >= 23.1, < 26",
+            "bcrypt >= 4.1, < 6",
+        ],
         "test": [
             "coverage[toml] >= 7.6, < 8",
             "django >= 5.2, < 7",  # of the recipes in docs/tokens.md, as is flask
@@ -46,6 +54,8 @@ setup(
             "pytest >= 8.3, < 10",
             "ruff >= 0.9, < 1",
             "types-ldap3 >= 2.9.13, < 3",
+            "types-passlib >= 1.7.7, < 2",
+            "types-pymysql >= 1.1, < 2",
         ],
         "bench": [
             "aiohttp >= 3.11, < 4",
