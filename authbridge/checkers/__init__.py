@@ -9,7 +9,9 @@ A kind is a module of this room, or, where the name has a dot in it, anybody's m
 from __future__ import annotations
 
 import importlib
+import os
 import pkgutil
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
@@ -17,6 +19,8 @@ from typing import Any, Protocol, runtime_checkable
 from authbridge.issuers.issuers import Issuers
 from authbridge.model import JID, Checker, Outcome, Trace
 from authbridge.settings import Table, did_you_mean
+from authbridge.stores.ledger import Ledger
+from authbridge.tokens.shapes import Shape
 from authbridge.workers import Workers
 
 AT_ONCE = 64
@@ -36,14 +40,23 @@ class Surroundings:
     """Seconds since the epoch, for dates in a directory."""
     chance: Callable[[], float]
     """Numbers from 0 to 1, so that many daemons do not do the same at once."""
+    seconds: Callable[[], float] = time.monotonic
+    """Of a clock that nobody sets, as the reactor's may be."""
+    random: Callable[[int], bytes] = os.urandom
+    """So many octets that nobody can guess."""
     shared: dict[Any, Any] = field(default_factory=dict)
     """What checkers have in common, by a key of their own."""
+    at_start: list[Callable[[], object]] = field(default_factory=list)
+    """What is called when the daemon begins its work."""
     at_stop: list[Callable[[], object]] = field(default_factory=list)
     """What is called when the daemon ends."""
     issuers: Issuers = field(default_factory=lambda: Issuers((), float))
     """Who signs tokens; nobody."""
     never_token: Callable[[JID], bool] = lambda _jid: True
     """Whom no token is accepted for; anybody."""
+    ledger: Ledger | None = None
+    """Where tokens are kept; None: nothing has use for it, or it is a file, and this is not the
+    daemon."""
 
 
 @runtime_checkable
@@ -105,8 +118,28 @@ class CheckerSettings:
 
     @property
     def recognises(self) -> bool:
-        """Whether it has credentials of its own, which no other may see (`model.Recognising`)."""
+        """Whether it recognises every token (`model.Recognising`), whoever can judge it."""
         return getattr(self.settings, "recognises", False)
+
+    @property
+    def own_tokens(self) -> bool:
+        """Whether it has tokens of its own, beside those that `recognises` is about."""
+        return getattr(self.settings, "own_tokens", False)
+
+    @property
+    def own_issuer(self) -> str:
+        """The `iss` of JSON Web Tokens that are its own; empty where there are none."""
+        return getattr(self.settings, "own_issuer", "")
+
+    @property
+    def shape(self) -> Shape | None:
+        """What its own tokens look like that are no JSON Web Tokens, where that is known."""
+        return getattr(self.settings, "shape", None)
+
+    @property
+    def takes_all(self) -> bool:
+        """Whether it takes every password for a token of its own."""
+        return getattr(self.settings, "takes_all", False)
 
     @property
     def patience(self) -> float:

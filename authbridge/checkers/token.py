@@ -1,4 +1,4 @@
-"""Signed tokens in the place of passwords: who signs is in [issuers], what is checked in `tokens`.
+"""Tokens in the place of passwords: signed ones, of the [issuers], and temporary ones of our own.
 
 A token is decided here and nowhere else. What looks like one, good or broken, is recognised, so
 that no directory counts it as a wrong password, or gets to read it; what does not is somebody
@@ -7,30 +7,27 @@ else's. The directory is not asked: a token works while it is down, and for whom
 
 from __future__ import annotations
 
+import hmac
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
-from typing import Any
 
 from authbridge import model, preparation
 from authbridge.checkers import Surroundings
-from authbridge.issuers.issuers import Issuer, Issuers, KeysUnavailable
-from authbridge.issuers.keyring import MacKey
-from authbridge.issuers.settings import KINDS, IssuerSettings
-from authbridge.model import JID, NOT_A_TOKEN, Outcome, Reason, Trace
+from authbridge.issuers.issuers import Issuers, KeysUnavailable
+from authbridge.issuers.settings import KINDS
+from authbridge.issuers.signed import SignedTokens
+from authbridge.model import JID, NOT_A_TOKEN, Identity, Outcome, Reason, Trace
 from authbridge.secret import Secret
 from authbridge.settings import Table, did_you_mean
-from authbridge.tokens import compact, jws, jwt, xcauth
+from authbridge.stores.ledger import Ledger, StoreUnavailable, ask
+from authbridge.stores.operations import Admit, Claim, Consume, Find, Peek
+from authbridge.tokens import temporary
 from authbridge.tokens.forms import Form, recognise
-from authbridge.tokens.refusals import Refused, Unfit, Untrusted, quoted
+from authbridge.tokens.refusals import Refused, Unfit
 
-LEAST_SLACK = 30.0
-"""Seconds that an issuer's clock may be ahead of ours when it gives a token its full lifetime."""
-
-NeverToken = Callable[[JID], bool]
-Signed = tuple[Issuer, Outcome, Callable[[], None]]
-"""Who has signed a token, the outcome where all else is right, and what has to be looked at for
-that; it raises Refused."""
+TEMPORARY = Form.TEMPORARY.value
+ACCEPTED_KINDS = (*KINDS, TEMPORARY)
+NOT_USED = "is looked at, and not used up by this"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,34 +46,40 @@ def read_settings(table: Table) -> TokenSettings:
     if table.data.get("accept") == []:
         table.wrong("accept", "names no kind of token, so that none would be accepted")
     for kind in accept:
-        if kind not in KINDS:
-            table.wrong("accept", f'"{kind}" is not known{did_you_mean(kind, KINDS)}')
+        if kind not in ACCEPTED_KINDS:
+            table.wrong("accept", f'"{kind}" is not known{did_you_mean(kind, ACCEPTED_KINDS)}')
     table.close()
     return TokenSettings(frozenset(accept))
 
 
 def make_checker(settings: TokenSettings, surroundings: Surroundings) -> TokenChecker:
     """A checker that takes tokens of these kinds."""
-    return TokenChecker(
-        settings.accept, surroundings.issuers, surroundings.never_token, surroundings.wall
-    )
+    issuers, never = surroundings.issuers, surroundings.never_token
+    signed = SignedTokens(issuers, never, surroundings.wall)
+    return TokenChecker(settings.accept, issuers, signed, never, surroundings.ledger)
 
 
 class TokenChecker:
-    """Judges tokens. Nothing is waited for, but for the sake of `explain`."""
+    """Judges tokens. Of signed ones nothing is waited for, unless their issuer's may be used once
+    or be revoked; or for the sake of `explain`, by which no token is used up."""
+
+    every_form = True
+    """See `chains.NamedChecker`."""
 
     def __init__(
         self,
         accept: frozenset[str],
         issuers: Issuers,
-        never: NeverToken,
-        wall: Callable[[], float],
+        signed: SignedTokens,
+        never: Callable[[JID], bool],
+        ledger: Ledger | None,
     ) -> None:
-        """`wall`: seconds since the epoch."""
+        """`ledger`: None in a command that is not the daemon, which alone has a state in a file."""
         self._accept = accept
         self._issuers = issuers
+        self._signed = signed
         self._never = never
-        self._wall = wall
+        self._ledger = ledger
 
     def recognises(self, password: Secret) -> bool:
         """See `model.Recognising`."""
@@ -95,14 +98,7 @@ class TokenChecker:
         if trace is not None:
             trace.step("token", f"looks like one of kind {form.value}, {len(token)} octets")
         try:
-            try:
-                return self._judge(form, token, jid, trace)
-            except KeysUnavailable as error:
-                if trace is None:
-                    raise
-                trace.step("keys", str(error))
-                await error.settled()  # who asks for the reasons can wait for the keys
-                return self._judge(form, token, jid, trace)
+            return await self._judge(form, token, jid, trace)
         except Refused as refused:
             if trace is not None:
                 trace.step("refused", refused.words)
@@ -111,112 +107,103 @@ class TokenChecker:
             if trace is not None:
                 trace.step("keys", str(error))
             return model.unavailable(Reason.KEYS_UNAVAILABLE)
+        except StoreUnavailable as error:
+            if trace is not None:
+                trace.step("state", str(error))
+            return model.unavailable(Reason.STATE_UNAVAILABLE)
 
     async def user_exists(self, jid: JID, trace: Trace | None) -> Outcome:
         """See `model.Checker`. Tokens tell nothing of users who do not show one."""
         return NOT_A_TOKEN
 
-    def _judge(self, form: Form, token: bytes, jid: JID, trace: Trace | None) -> Outcome:
-        """ACCEPTED. Raises Refused, KeysUnavailable."""
+    async def identify(self, password: Secret, domain: str) -> Identity | Outcome:
+        """See `model.Identifying`."""
+        self._issuers.refresh()
+        token = password.reveal()
+        form = recognise(token, self._issuers.xcauth_key_ids)
+        if form is None:
+            return NOT_A_TOKEN
+        try:
+            self._check_kind(form)
+            if form is Form.TEMPORARY:
+                return await self._find(token)
+            return self._read(form, token, domain)
+        except Refused as refused:
+            return model.rejected(refused.reason, refused.signer)
+        except KeysUnavailable:
+            return model.unavailable(Reason.KEYS_UNAVAILABLE)
+        except StoreUnavailable:
+            return model.unavailable(Reason.STATE_UNAVAILABLE)
+
+    async def _find(self, token: bytes) -> Identity | Outcome:
+        """Whose temporary token it is. Raises Refused, StoreUnavailable."""
+        digest = temporary.digest(token)
+        record = await ask(self._ledger, Find(temporary.id_of(digest)))
+        if record is None or not hmac.compare_digest(record.digest, digest):
+            return model.rejected(Reason.TOKEN_UNKNOWN)
+        assert self._ledger is not None  # `ask` has raised
+        return Identity(preparation.jid(record.jid), record.expires - self._ledger.ahead())
+
+    def _read(self, form: Form, token: bytes, domain: str) -> Identity:
+        """Whose signed token it is, by what is signed. Raises Refused, KeysUnavailable."""
+        subject = self._signed.subject(form, token)
+        if subject is None:
+            raise Unfit(Reason.TOKEN_CLAIM_MISSING, "the token does not say whose it is")
+        try:
+            if "@" in subject:
+                jid = preparation.jid(subject)
+            else:
+                jid = JID(preparation.local(subject.encode()), domain)
+        except (preparation.Unprepared, UnicodeEncodeError):
+            raise Unfit(Reason.TOKEN_USER_WRONG, "whose it is cannot be a JID") from None
+        return Identity(jid, self._signed.judge(form, token, jid, None).dates.expires)
+
+    def _check_kind(self, form: Form) -> None:
+        """Raises Refused."""
         # .value is a property call on an enum; _value_ is the same as an attribute.
         if form._value_ not in self._accept:
             words = "no kind that this version knows" if form is Form.RESERVED else form.value
             raise Refused(Reason.TOKEN_NOT_ACCEPTED, f"`accept` does not name it: {words}")
-        judge = self._read_jwt if form is Form.JWT else self._read_mac
-        issuer, accepted, check = judge(form, token, jid, trace)
-        if trace is not None:
-            trace.step("issuer", issuer.settings.name)
-            trace.step("signature", "is right")
+
+    async def _judge(self, form: Form, token: bytes, jid: JID, trace: Trace | None) -> Outcome:
+        """Raises Refused, KeysUnavailable, StoreUnavailable."""
+        self._check_kind(form)
+        if form is Form.TEMPORARY:
+            return await self._use(token, jid, trace)
         try:
-            check()
-            self._check_rights(issuer.settings, jid)
-        except Refused as refused:
-            refused.signer = accepted.signer
-            raise
-        return accepted
+            good = self._signed.judge(form, token, jid, trace)
+        except KeysUnavailable as error:
+            if trace is None:
+                raise
+            trace.step("keys", str(error))
+            await error.settled()  # who asks for the reasons can wait for the keys
+            good = self._signed.judge(form, token, jid, trace)
+        if good.admit is None:
+            return good.accepted
+        return await self._admit(good.admit, good.accepted, trace)
 
-    def _read_jwt(self, _form: Form, token: bytes, jid: JID, trace: Trace | None) -> Signed:
-        read = jws.read(token)
-        claims = jwt.read_claims(read)
-        name = jwt.read_issuer(claims)
-        issuer = self._issuers.jwt(name)
-        if issuer is None:
-            # Anybody can send such a one: what is nearest is looked for where somebody asks.
-            near = "" if trace is None else did_you_mean(name, self._issuers.jwt_names())
-            raise Untrusted(Reason.TOKEN_ISSUER_UNKNOWN, f"`iss` is {quoted(name)}{near}")
-        try:
-            key = jws.verify(read, issuer.keys().set, trace)
-        except Untrusted as refused:
-            if refused.reason is Reason.TOKEN_KEY_UNKNOWN:
-                issuer.misses_a_key()
-            raise
-        check = partial(self._check_claims, issuer.settings, read.header, claims, jid)
-        return issuer, issuer.accepted(key), check
-
-    def _read_mac(self, form: Form, token: bytes, jid: JID, trace: Trace | None) -> Signed:
-        kind = compact if form is Form.COMPACT else xcauth
-        read = kind.read(token)
-        text = f"{jid.local}@{jid.domain}"
-        found: tuple[Issuer, MacKey] | None = None
-        possible = self._issuers.signers(form._value_, read.key_id)
-        for pair in possible:
-            if kind.is_signed(read, pair[1].keyed, text):
-                # Issuers may have one secret, for some domains and users each.
-                settings = pair[0].settings
-                if settings.may_sign_for_domain(jid.domain) and settings.may_sign_for_user(jid):
-                    found = pair
-                    break
-                found = found or pair
-        if found is None:
-            key_id = read.key_id.hex()
-            if possible:
-                words = f"key {key_id} has not signed this for {text}"
-                raise Untrusted(Reason.TOKEN_SIGNATURE_WRONG, words)
-            raise Untrusted(Reason.TOKEN_KEY_UNKNOWN, f"there is no key of the key id {key_id}")
-        issuer, key = found
-        if trace is not None:
-            trace.step("key", f"{quoted(key.kid)} is {key.source}")
-        return issuer, issuer.accepted(key), partial(self._check_expiry, read.expiry, issuer)
-
-    def _check_claims(
-        self, settings: IssuerSettings, header: dict[str, Any], claims: dict[str, Any], jid: JID
-    ) -> None:
-        audiences = [one.replace("{domain}", jid.domain) for one in settings.audiences]
-        subject = jwt.check(header, claims, settings.rules, audiences, self._wall())
-        if not _is_user(subject, jid):
-            words = f"`{settings.rules.subject}` is {quoted(subject)}, and the login is for {jid}"
-            raise Unfit(Reason.TOKEN_USER_WRONG, words)
-
-    def _check_expiry(self, expiry: int, issuer: Issuer) -> None:
-        """Of a token that says nothing but when it ends."""
-        now, rules = self._wall(), issuer.settings.rules
-        if expiry + rules.leeway < now:
-            raise Unfit(Reason.TOKEN_EXPIRED, f"it expired {now - expiry:.0f} s ago")
-        if expiry > now + rules.max_lifetime + max(rules.leeway, LEAST_SLACK):
-            raise Unfit(
-                Reason.TOKEN_LIFETIME_TOO_LONG,
-                f"it is good for {expiry - now:.0f} s more, and may be for {rules.max_lifetime:g}",
-            )
-
-    def _check_rights(self, settings: IssuerSettings, jid: JID) -> None:
-        """Whether this issuer may sign for this user, and anybody may."""
-        if not settings.may_sign_for_domain(jid.domain):
-            words = f"`domains` of {settings.name} lack {jid.domain}"
-            raise Unfit(Reason.TOKEN_DOMAIN_REFUSED, words)
-        if not settings.may_sign_for_user(jid):
-            raise Unfit(Reason.TOKEN_USER_REFUSED, f"`users` of {settings.name} lack {jid.local}")
-        if self._never(jid):
+    async def _use(self, token: bytes, jid: JID, trace: Trace | None) -> Outcome:
+        """Use up a temporary token. Raises Refused, StoreUnavailable."""
+        digest = temporary.digest(token)
+        if self._never(jid):  # before it is used up for nothing
             raise Unfit(Reason.TOKEN_NEVER, f"`never` of {jid.domain} names {jid.local}")
+        use = Consume if trace is None else Peek
+        reason = await ask(self._ledger, use(digest, f"{jid.local}@{jid.domain}"))
+        signer = "" if reason is Reason.TOKEN_UNKNOWN else f"temporary#{temporary.id_of(digest)}"
+        if trace is not None and signer:
+            trace.step("id", temporary.id_of(digest))
+            trace.step("use", NOT_USED)
+        if reason is not Reason.TOKEN_VALID:
+            return model.rejected(reason, signer)
+        return Outcome(model.Verdict.ACCEPTED, reason, signer)
 
-
-def _is_user(subject: str, jid: JID) -> bool:
-    """Whether a subject is this JID: as a bare JID, or as the user of the domain asked for."""
-    if subject in (jid.local, f"{jid.local}@{jid.domain}"):
-        return True
-    try:
-        octets = subject.encode()  # JSON can spell what is no character: halves of a surrogate
-        if "@" in subject:
-            return preparation.jid(subject) == jid
-        return preparation.local(octets) == jid.local
-    except (preparation.Unprepared, UnicodeEncodeError):
-        return False
+    async def _admit(self, admit: Admit, accepted: Outcome, trace: Trace | None) -> Outcome:
+        """Accept a signed token that was not revoked, and not used where it may be once. Raises
+        StoreUnavailable."""
+        if admit.once is not None:
+            if trace is None:
+                admit = Claim(admit.subjects, admit.issued, admit.expires, admit.until, admit.once)
+            else:
+                trace.step("use", NOT_USED)
+        reason = await ask(self._ledger, admit)
+        return accepted if reason is Reason.TOKEN_VALID else model.rejected(reason, accepted.signer)
