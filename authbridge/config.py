@@ -8,27 +8,31 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from authbridge import preparation
+from authbridge import preparation, site_rules
 from authbridge.checkers import CheckerSettings
-from authbridge.checkers.token import TokenSettings
+from authbridge.checkers.token import TEMPORARY, TokenSettings
 from authbridge.domain_names import ANY_DOMAIN
 from authbridge.domains import DomainSettings
 from authbridge.frontends.clients import Client
 from authbridge.frontends.extauth import LONGEST_DEADLINE, ExtauthSettings
 from authbridge.frontends.http import HttpSettings
+from authbridge.frontends.sites import Site
+from authbridge.frontends.web import WebSettings
 from authbridge.issuers import key_files
-from authbridge.issuers.keyring import contradictions
+from authbridge.issuers.keyring import Keyring, contradictions
 from authbridge.issuers.settings import KINDS, OF_KEYS, IssuerSettings
 from authbridge.listeners import Listener, read_listeners
 from authbridge.log import LogSettings
 from authbridge.settings import ConfigurationError, Mistakes, Table, did_you_mean, full_name
+from authbridge.stores.settings import StateSettings
 from authbridge.takers import Takers
+from authbridge.uses_of_state import uses_of_state
 
 DEADLINE = 8.0
 """Seconds; ejabberd gives up after 30, and a login may have waited in its queue before."""
 LEAST_LEFT = 1.5
 """Seconds that a second server must have, the daemon's head start over the connector included."""
-OF_LISTENERS = ("listen", "http", "clients")
+OF_LISTENERS = ("listen", "http", "web", "clients", "sites")
 """Sections that are there for listeners alone."""
 
 
@@ -37,22 +41,29 @@ class Configuration:
     """Everything that the file says."""
 
     deadline: float
+    state: StateSettings
     listen_extauth: tuple[Listener, ...]
     listen_http: tuple[Listener, ...]
+    listen_web: tuple[Listener, ...]
     listen_control: tuple[Listener, ...]
     extauth: ExtauthSettings
     http: HttpSettings
+    web: WebSettings
     log: LogSettings
     clients: Mapping[str, Client]
+    sites: Mapping[str, Site]
     domains: Mapping[str, DomainSettings]
     """By prepared name, or "*"."""
     checkers: Mapping[str, CheckerSettings]
     issuers: Mapping[str, IssuerSettings]
+    uses_of_state: tuple[str, ...] = ()
+    """What `state` is needed for, by setting; without any it is not opened."""
 
 
-def load(path: Path, *, listens: bool = True) -> Configuration:
+def load(path: Path, *, listens: bool = True, standalone: bool = False) -> Configuration:
     """Read and judge a file. Raises ConfigurationError with every mistake in it.
 
+    With `standalone` it is for `authbridge-extauth --standalone`, of which ejabberd starts several.
     Without `listens` it is for a program that opens no listener: [listen], [http] and [clients]
     need not be there, and nothing in them is looked at, so that no mistake of theirs and no secret
     or key that cannot be read keeps anybody out.
@@ -73,6 +84,13 @@ def load(path: Path, *, listens: bool = True) -> Configuration:
         data = {section: value for section, value in data.items() if section not in OF_LISTENERS}
     mistakes = Mistakes()
     configuration = _read(Table(data, "", mistakes, path.absolute().parent), listens=listens)
+    uses = configuration.uses_of_state
+    if standalone and uses and not configuration.state.shared:
+        mistakes.add(
+            "authbridge.state",
+            f"{uses[0]}, and ejabberd starts several --standalone programs, which cannot share one "
+            'SQLite file; give state = "redis://…", or run the daemon',
+        )
     mistakes.check()
     return configuration
 
@@ -80,14 +98,16 @@ def load(path: Path, *, listens: bool = True) -> Configuration:
 def _read(root: Table, *, listens: bool = True) -> Configuration:
     general = root.table("authbridge")
     deadline = general.duration("deadline", DEADLINE, least=0.1, most=LONGEST_DEADLINE)
+    state = StateSettings.read(general)
     general.close()
     listen = root.table("listen")
     listen_extauth = read_listeners(listen, "extauth")
     listen_http = read_listeners(listen, "http")
+    listen_web = read_listeners(listen, "web")
     listen_control = read_listeners(listen, "control")
     listen.close()
     seen: set[str] = set()
-    for listener in listen_extauth + listen_http + listen_control:
+    for listener in listen_extauth + listen_http + listen_web + listen_control:
         where = str(listener.path or listener.text)
         if where in seen:
             listen.mistakes.add("listen", f'"{listener.text}" is given twice')
@@ -103,24 +123,32 @@ def _read(root: Table, *, listens: bool = True) -> Configuration:
     if None in checkers.values():
         root.mistaken.add("checkers")
     http = HttpSettings.read(root.table("http"), deadline)
+    issuers, rings = _read_issuers(root)
+    domains = _read_domains(root, checkers)
     configuration = Configuration(
         deadline=deadline,
+        state=state,
         listen_extauth=listen_extauth,
         listen_http=listen_http,
+        listen_web=listen_web,
         listen_control=listen_control,
         extauth=ExtauthSettings.read(root.table("extauth"), deadline, serves=bool(listen_extauth)),
         http=http,
+        web=WebSettings.read(root.table("web"), deadline),
         log=LogSettings.read(root.table("log")),
         clients={
             name: Client.read(name, table, http.deadline)
             for name, table in root.named_tables("clients").items()
         },
-        domains=_read_domains(root, checkers),
+        sites={name: Site.read(name, table) for name, table in root.named_tables("sites").items()},
+        domains=domains,
         checkers={name: checker for name, checker in checkers.items() if checker is not None},
-        issuers=_read_issuers(root),
+        issuers=issuers,
+        uses_of_state=uses_of_state(checkers, issuers, domains),
     )
     root.close()
     _check_issuers(root, configuration)
+    site_rules.check_keys(root, configuration.sites, rings)
     if listens:
         _check_listeners(root, configuration)
     _check_deadlines(root, configuration)
@@ -150,11 +178,12 @@ def _read_domains(
     return domains
 
 
-def _read_issuers(root: Table) -> dict[str, IssuerSettings]:
-    """The issuers. Their keys are read as well, so that a mistake in them is one here; but not with
-    settings that are mistaken, of which every key might seem to be the mistake."""
+def _read_issuers(root: Table) -> tuple[dict[str, IssuerSettings], dict[str, Keyring]]:
+    """The issuers and their keys. These are read, so that a mistake in them is one here; but not
+    with settings that are mistaken, of which every key might seem to be the mistake."""
     issuers: dict[str, IssuerSettings] = {}
-    rings, sources = {}, {}
+    rings: dict[str, Keyring] = {}
+    sources: dict[str, str] = {}
     for name, table in root.named_tables("issuers").items():
         settings = issuers[name] = IssuerSettings.read(name, table)
         if not settings.kind:
@@ -168,7 +197,7 @@ def _read_issuers(root: Table) -> dict[str, IssuerSettings]:
             table.wrong(source, f"no key is in {folders}; `authbridge key new` makes one")
     for name, words, _ in contradictions(rings):
         root.mistakes.add(full_name("issuers", name, sources[name]), words)
-    return issuers
+    return issuers, rings
 
 
 def _check_issuers(root: Table, configuration: Configuration) -> None:
@@ -185,6 +214,13 @@ def _check_issuers(root: Table, configuration: Configuration) -> None:
             for kind in sorted(kinds.intersection(KINDS) - signed):
                 words = f'"{kind}", and there is no issuer of that kind'
                 root.mistakes.add(full_name("checkers", name, "accept"), words)
+    for name, checker in configuration.checkers.items():
+        if checker.own_issuer in configuration.issuers:
+            root.mistakes.add(
+                full_name("checkers", name, "issuer"),
+                f"is {full_name('issuers', checker.own_issuer)} too: who judges its tokens would "
+                "be anybody's guess; keep one of the two",
+            )
     takers = Takers(
         {name: domain.check for name, domain in configuration.domains.items()},
         configuration.checkers,
@@ -195,6 +231,10 @@ def _check_issuers(root: Table, configuration: Configuration) -> None:
         for name, issuer in configuration.issuers.items()
         if _misses_takers(root, configuration, name, takers)
     }
+    _check_issuing(root, configuration, takers)
+    site_rules.check_sites(root, configuration.sites, takers)
+    site_rules.check_strangers(root, configuration.sites)
+    site_rules.check_issuers(root, configuration.sites, configuration.issuers)
     for name, kinds in takers.idle.items():
         if "domains" not in root.mistaken and missed.isdisjoint(kinds):
             root.mistakes.add(
@@ -221,6 +261,22 @@ def _misses_takers(root: Table, configuration: Configuration, name: str, takers:
     return False
 
 
+def _check_issuing(root: Table, configuration: Configuration, takers: Takers) -> None:
+    """Whoever may ask for temporary tokens has a domain that accepts one."""
+    if not root.mistaken.isdisjoint(("checkers", "domains")):
+        return
+    for name, client in configuration.clients.items():
+        verb = next((one for one in ("tokens", "prebind") if one in client.may), None)
+        if verb is None:
+            continue
+        words = f'no checker of kind "token" accepts "{TEMPORARY}"'
+        if takers.of(TEMPORARY):
+            lacking = [takers.lacks(domain, TEMPORARY) for domain in sorted(client.domains)]
+            words = lacking[0] if lacking and all(lacking) else ""
+        if words:
+            root.mistakes.add(full_name("clients", name, "may"), f'"{verb}": {words}')
+
+
 def _check_served(
     root: Table, configuration: Configuration, key: str, domains: frozenset[str]
 ) -> None:
@@ -234,8 +290,8 @@ def _check_served(
 def _check_listeners(root: Table, configuration: Configuration) -> None:
     """What listens fits together with who may call."""
     add = root.mistakes.add
-    if not (configuration.listen_extauth or configuration.listen_http):
-        add("listen", 'nothing listens; give extauth = ["unix:…"] or http = ["tcp:…"]')
+    if not (configuration.listen_extauth or configuration.listen_http or configuration.listen_web):
+        add("listen", 'nothing listens; give extauth = ["unix:…"], http or web = ["tcp:…"]')
     outside = [listener.text for listener in configuration.listen_http if not listener.local]
     if configuration.http.anonymous and outside:
         add(
@@ -243,13 +299,30 @@ def _check_listeners(root: Table, configuration: Configuration) -> None:
             f"is only for listeners on loopback or a Unix socket; {', '.join(outside)} is neither",
         )
     _check_peers(root, configuration)
-    http = configuration.http
-    if http.connections and http.peer_connections and http.peer_connections > http.connections:
-        add("http.peer_connections", f"is more than http.connections, {http.connections}")
+    for table, limits in (("http", configuration.http), ("web", configuration.web)):
+        if (
+            limits.connections
+            and limits.peer_connections
+            and limits.peer_connections > limits.connections
+        ):
+            words = f"is more than {table}.connections, {limits.connections}"
+            add(f"{table}.peer_connections", words)
     if configuration.listen_http and not (configuration.clients or configuration.http.anonymous):
         add("clients", "listen.http serves nobody yet; `authbridge client new NAME` makes a client")
+    if configuration.listen_web and not configuration.sites and "sites" not in root.mistaken:
+        add("sites", "listen.web serves nobody yet; [sites.NAME] adds a site")
     for name, client in configuration.clients.items():
         _check_served(root, configuration, full_name("clients", name, "domains"), client.domains)
+    for name, site in configuration.sites.items():
+        key = full_name("sites", name, "domain")
+        _check_served(root, configuration, key, frozenset(filter(None, (site.domain,))))
+    site_rules.check_callers(
+        root,
+        configuration.sites,
+        configuration.clients,
+        configuration.domains,
+        anonymous=configuration.http.anonymous,
+    )
 
 
 def _check_peers(root: Table, configuration: Configuration) -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 
+from authbridge.checkers.token import ACCEPTED_KINDS
 from authbridge.domain_names import ANY_DOMAIN
-from authbridge.issuers.settings import KINDS
 from authbridge.settings import full_name
 
 
@@ -23,7 +23,7 @@ class Takers:
         self._checks = checks
         # Who accepts nothing, or what is not known, has a mistake, and may have meant any.
         self._accept = {
-            name: kinds if kinds and kinds.issubset(KINDS) else frozenset(KINDS)
+            name: kinds if kinds and kinds.issubset(ACCEPTED_KINDS) else frozenset(ACCEPTED_KINDS)
             for name, kinds in accept.items()
         }
         self._open = {

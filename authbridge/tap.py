@@ -5,14 +5,10 @@ Listeners → front ends → authenticator → checkers; see ARCHITECTURE.md for
 
 from __future__ import annotations
 
-import os
-import random
 import resource
 import socket
 import syslog
-import time
-from collections.abc import Callable, Coroutine, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -28,147 +24,35 @@ from twisted.python.components import Componentized
 from twisted.python.failure import Failure
 from twisted.python.logfile import LogFile
 
-from authbridge import config, rooms
-from authbridge.authenticator import Authenticator
-from authbridge.chains import Domain, NamedChecker
-from authbridge.checkers import Surroundings
+from authbridge import config, rooms, wiring
 from authbridge.config import Configuration
-from authbridge.control import ControlFactory, Explainer
-from authbridge.domain_names import ANY_DOMAIN
-from authbridge.frontends.extauth import ConnectorFactory, ExtauthFrontEnd
-from authbridge.frontends.http import HttpFrontEnd
-from authbridge.frontends.http_server import HttpFactory
-from authbridge.issuers import published
-from authbridge.issuers.issuers import Issuer, Issuers
+from authbridge.control import ControlFactory
+from authbridge.frontends.extauth import ConnectorFactory
+from authbridge.frontends.http import HttpFrontEnd, HttpSettings
+from authbridge.frontends.http_factory import HttpFactory
+from authbridge.frontends.web import WebSettings
 from authbridge.listeners import Listener
-from authbridge.localparts import Localparts
-from authbridge.log import EventLog, LineStream, LoginLog, Write, to_twisted
-from authbridge.model import JID
+from authbridge.log import EventLog, LineStream, Write, to_twisted
 from authbridge.rooms import Room
 from authbridge.settings import ConfigurationError
-from authbridge.turns import Turns
-from authbridge.workers import Workers
 
-HASHES_WAITING = 1000
-"""Passwords that may wait to be hashed; at 30 ms each, more would not be done in time anyway."""
 HTTP_SHARE, EXTAUTH_SHARE = 0.5, 0.25
-"""Of the descriptors that the daemon may have, for the connections of each front end."""
+"""Of the descriptors that the daemon may have, for the connections of the front ends; those of
+programs and of browsers share the first by their listeners."""
 LAST_LOGINS = 2.0
 """Seconds that logins under way have at a stop; ejabberd's are asked again at the next daemon."""
 
 log = Logger()
 
 
-@dataclass(frozen=True, slots=True)
-class House:
-    """What answers logins, without the listeners: the daemon's, and that of `--standalone`."""
-
-    authenticator: Authenticator
-    checkers: Mapping[str, NamedChecker]
-    surroundings: Surroundings
-    configuration: Configuration
-
-    def start(self) -> None:
-        """Let the work begin."""
-        self.surroundings.workers.start()
-        self.surroundings.issuers.start()
-
-    def stop(self) -> None:
-        """End it."""
-        for stop in self.surroundings.at_stop:
-            stop()
-        self.surroundings.issuers.stop()
-        self.surroundings.workers.stop()
-
-    def extauth(self) -> ExtauthFrontEnd:
-        """The front end of ejabberd."""
-        return ExtauthFrontEnd(self.authenticator, self.configuration.extauth)
-
-    def explainer(self) -> Explainer:
-        """What `explain` asks."""
-        configuration = self.configuration
-        return Explainer(self.authenticator, configuration.extauth, configuration.deadline)
-
-
-def build(configuration: Configuration, write: Write, reactor: Any) -> House:
-    """Wire the checkers and the authenticator. `write` takes the lines of logins."""
-    workers = Workers(reactor, threads=os.cpu_count() or 1, most_waiting=HASHES_WAITING)
-    surroundings = Surroundings(
-        reactor,
-        workers,
-        time.time,
-        random.random,
-        issuers=make_issuers(configuration, reactor),
-        never_token=never_token(configuration),
-    )
-    checkers = {
-        name: NamedChecker(
-            name,
-            settings.make(surroundings),
-            turns=Turns(settings.at_once, settings.most_waiting),
-            lookups=Turns(settings.at_once, settings.most_waiting),
-        )
-        for name, settings in configuration.checkers.items()
-    }
-    domains = {
-        name: Domain(
-            check=tuple(checkers[checker] for checker in settings.check),
-            exists=settings.exists
-            if isinstance(settings.exists, bool)
-            else tuple(checkers[checker] for checker in settings.exists),
-        )
-        for name, settings in configuration.domains.items()
-    }
-    login_log = LoginLog(configuration.log, write, time.time)
-    boot = os.urandom(2).hex()
-    authenticator = Authenticator(domains, login_log, reactor, boot)
-    return House(authenticator, checkers, surroundings, configuration)
-
-
-def make_issuers(configuration: Configuration, reactor: Any) -> Issuers:
-    """The issuers with their keys, of files or fetched."""
-    found = []
-    for settings in configuration.issuers.values():
-        fetched = None
-        if settings.jwks is not None:
-            fetched = published.make(settings, settings.jwks, reactor, random.random)
-        found.append(Issuer(settings, fetched))
-    return Issuers(found, reactor.seconds)
-
-
-def never_token(configuration: Configuration) -> Callable[[JID], bool]:
-    """Whether a domain's `never` names a user."""
-    everywhere = configuration.domains.get(ANY_DOMAIN)
-    others = Localparts() if everywhere is None else everywhere.never
-    never = {name: domain.never for name, domain in configuration.domains.items()}
-    return lambda jid: jid.local in never.get(jid.domain, others)
-
-
-def visit(configuration: Configuration, walk: Callable[[House], Coroutine[Any, Any, None]]) -> None:
-    """Build a house for a command that asks something and ends, without a daemon."""
-    from twisted.internet import reactor as installed
-    from twisted.internet.task import react
-
-    async def stay() -> None:
-        house = build(configuration, lambda _line: None, installed)
-        house.start()
-        try:
-            await walk(house)
-        finally:
-            house.stop()
-
-    try:
-        react(lambda _reactor: Deferred.fromCoroutine(stay()))
-    except SystemExit as end:
-        if end.code:
-            raise
-
-
 class Daemon(MultiService):
     """The service: opens the listeners, closes them, and lets logins under way end."""
 
     def __init__(
-        self, house: House, reactor: Any, observer: Callable[[], ILogObserver | None] | None = None
+        self,
+        house: wiring.House,
+        reactor: Any,
+        observer: Callable[[], ILogObserver | None] | None = None,
     ) -> None:
         """`observer` makes the log's observer, for the application that takes this service in."""
         super().__init__()
@@ -177,6 +61,7 @@ class Daemon(MultiService):
         self._observer = observer
         self._ports: list[IListeningPort] = []
         self._connectors: list[Room] = []
+        self._http: HttpFrontEnd | None = None
 
     def setServiceParent(self, parent: Any) -> None:
         """twistd takes its log's observer from the application; ours knows what not to write."""
@@ -191,26 +76,29 @@ class Daemon(MultiService):
         be opened: a daemon that serves half of what it should is found out too late."""
         super().privilegedStartService()
         configuration, house = self._house.configuration, self._house
-        of_extauth, of_http = room_sizes(configuration)
+        of_extauth, of_http, of_web = room_sizes(configuration)
         front_end = house.extauth()
         for listener in configuration.listen_extauth:
             room = Room(listener.text, self._reactor, *of_extauth)
             self._connectors.append(room)
             connectors = ConnectorFactory(front_end, configuration.extauth, self._reactor, room)
             self._listen(listener, connectors)
-        http = HttpFrontEnd(
-            house.authenticator, configuration.http, configuration.clients, socket.gethostname()
-        )
+        self._http = http = house.http(socket.gethostname())
         for listener in configuration.listen_http:
             room = Room(listener.text, self._reactor, *of_http)
             self._listen(listener, HttpFactory(http, self._reactor, room))
-        control = ControlFactory(house.explainer())
+        web = house.web()
+        for listener in configuration.listen_web:
+            room = Room(listener.text, self._reactor, *of_web)
+            self._listen(listener, HttpFactory(web, self._reactor, room))
+        control = ControlFactory(house.explainer(), house.office)
         for listener in configuration.listen_control:
             self._listen(listener, control)
 
     def startService(self) -> None:
         """Let the work begin."""
         super().startService()
+        self._house.open_state()
         self._house.start()
 
     def stopService(self) -> Deferred[None]:
@@ -221,7 +109,7 @@ class Daemon(MultiService):
         ports, self._ports = self._ports, []
         for port in ports:
             await maybeDeferred(port.stopListening)
-        idle = self._house.authenticator.idle().addTimeout(LAST_LOGINS, self._reactor)
+        idle = Deferred.fromCoroutine(self._idle()).addTimeout(LAST_LOGINS, self._reactor)
         try:
             await idle
         except defer.TimeoutError:
@@ -229,9 +117,22 @@ class Daemon(MultiService):
             for room in self._connectors:
                 room.close()  # whoever asked for ejabberd asks the next daemon again
             self._house.authenticator.end()
-        await deferLater(self._reactor, 0)  # a turn of the reactor, to write the last answers
+            if self._http is not None:
+                self._http.end()
+        if self._house.prebind is not None:
+            ended = Deferred.fromCoroutine(self._house.prebind.ended())
+            ended.addTimeout(LAST_LOGINS, self._reactor)
+            await ended.addErrback(lambda failure: failure.trap(defer.TimeoutError))
+        for _ in range(2):  # the first is a moment of this turn of the reactor
+            await deferLater(self._reactor, 0)  # to write the last answers
         self._house.stop()
         await maybeDeferred(super().stopService)
+
+    async def _idle(self) -> None:
+        """Nothing is under way any more."""
+        await self._house.authenticator.idle()
+        if self._http is not None:
+            await self._http.idle()
 
     def _listen(self, listener: Listener, factory: Factory[Any]) -> None:
         failures: list[Failure] = []
@@ -247,17 +148,29 @@ class Daemon(MultiService):
         log.info("listening on {listener}", listener=listener.text)
 
 
-def room_sizes(configuration: Configuration) -> tuple[tuple[int, int], tuple[int, int]]:
-    """Of the rooms of extauth's listeners, and of those of HTTP. What remains of the descriptors is
-    the checkers'. SystemExit where those of HTTP do not fit."""
+Size = tuple[int, int]
+
+
+def room_sizes(configuration: Configuration) -> tuple[Size, Size, Size]:
+    """Of the rooms of extauth's listeners, of those of HTTP, and of those for browsers. What
+    remains of the descriptors is the checkers'. SystemExit where they do not fit."""
     descriptors = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-    extauth, http = len(configuration.listen_extauth), len(configuration.listen_http)
-    most, of_a_peer = configuration.http.connections, configuration.http.peer_connections
-    try:
-        of_http = rooms.sizes(descriptors, HTTP_SHARE, http, most, of_a_peer)
-    except ValueError as error:
-        raise SystemExit(f"authbridge: http.connections: {error}") from None
-    return rooms.sizes(descriptors, EXTAUTH_SHARE, extauth, None, None), of_http
+    extauth = len(configuration.listen_extauth)
+    http, web = len(configuration.listen_http), len(configuration.listen_web)
+
+    def size(name: str, listeners: int, limits: HttpSettings | WebSettings) -> Size:
+        share = HTTP_SHARE * listeners / max(1, http + web)
+        most, of_a_peer = limits.connections, limits.peer_connections
+        try:
+            return rooms.sizes(descriptors, share, listeners, most, of_a_peer)
+        except ValueError as error:
+            raise SystemExit(f"authbridge: {name}.connections: {error}") from None
+
+    return (
+        rooms.sizes(descriptors, EXTAUTH_SHARE, extauth, None, None),
+        size("http", http, configuration.http),
+        size("web", web, configuration.web),
+    )
 
 
 def harden() -> None:
@@ -300,7 +213,7 @@ def makeService(options: Options) -> Daemon:
     harden()
     twistd: Any = options.parent or {}
     if twistd.get("logger"):  # somebody's own observer: what it writes is its own affair
-        return Daemon(build(configuration, to_twisted(log), reactor), reactor)
+        return Daemon(wiring.build(configuration, to_twisted(log), reactor), reactor)
     # Opened when twistd opens its own: behind the fork, as the user that it changes to.
     opened: list[Write] = []
 
@@ -316,4 +229,4 @@ def makeService(options: Options) -> Daemon:
         opened.append(LineStream(1).write if name == "-" else file_writer(name))
         return EventLog(configuration.log, write)
 
-    return Daemon(build(configuration, write, reactor), reactor, observer)
+    return Daemon(wiring.build(configuration, write, reactor), reactor, observer)

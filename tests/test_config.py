@@ -383,8 +383,13 @@ def manual(folder) -> str:
         "keys/forum.secret": "f" + secrets.token_hex(32),
         "keys/nextcloud.secret": secrets.token_hex(16),
     }
-    content["keys/www/www.pem"] = issuer_key()
-    for name in (*content, "clients/prosody", "bind-password"):
+    content |= {"proxy-secret": secrets.token_hex(16)}
+    content |= {"keys/www/www.pem": issuer_key(), "keys/forum.pem": issuer_key()}
+    named = (
+        "clients/prosody", "clients/website", "bind-password", "redis-password", "website-secret",
+        "jsxc-secret", "provider-secret", "database-password",
+    )  # fmt: skip
+    for name in (*content, *named):
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(content.get(name, "secret"))
@@ -396,6 +401,71 @@ def manual(folder) -> str:
 def switched_on(text: str) -> str:
     """Every setting that the manual has commented out, as a setting."""
     return re.sub(r"^#(?=[a-z_]+\s*=|\[)", "", text, flags=re.MULTILINE)
+
+
+def with_redis(text: str) -> str:
+    """The manual with what it has in the place of a file."""
+    return re.sub(r"^#   (?=[a-z_]+ = )", "", text, flags=re.MULTILINE)
+
+
+CLEAR_TEXT = "state_insecure_clear_text = true"
+BOSH_CLEAR_TEXT = "bosh_insecure_clear_text = true"
+SITE_CLEAR_TEXT = " insecure_clear_text = true is needed"
+"""What the manual has in a sentence, and not on a line of its own: nobody should just take a "#"
+away."""
+
+
+def in_clear_text(text: str) -> str:
+    """The same with the one setting that goes with redis:// to another machine."""
+    text = re.sub("(?m)^state_ca_file = .*\n", "", with_redis(text))
+    return text.replace('state = "rediss://', f'{CLEAR_TEXT}\nstate = "redis://')
+
+
+def with_bosh_in_clear_text(text: str) -> str:
+    """The manual with all of it on, and a BOSH service on another machine without TLS."""
+    text = re.sub("(?m)^bosh_ca_file = .*\n", "", switched_on(text))
+    return text.replace('bosh_url = "https://', f'{BOSH_CLEAR_TEXT}\nbosh_url = "http://')
+
+
+def with_a_site_in_clear_text(text: str) -> str:
+    """The manual with all of it on, and a site on another machine without TLS."""
+    before, table, session = switched_on(text).partition("[sites.www.session]\n")
+    session = re.sub("(?m)^ca_file = .*\n", "", session, count=1)
+    session = session.replace('url = "https://', 'url = "http://', 1)
+    return f"{before}{table}insecure_clear_text = true\n{session}"
+
+
+def test_the_manual_loads_with_bosh_in_clear_text_where_it_says_so(folder):
+    text = manual(folder)
+    assert text.count(BOSH_CLEAR_TEXT) == 1
+    bosh = load(folder, with_bosh_in_clear_text(text)).domains["chat.example.org"].bosh
+    assert bosh.url == "http://chat.example.org:5281/http-bind"
+    with pytest.raises(ConfigurationError, match=f"bosh_url: .*; {BOSH_CLEAR_TEXT}"):
+        load(folder, with_bosh_in_clear_text(text).replace(f"\n{BOSH_CLEAR_TEXT}\n", "\n"))
+
+
+def test_the_manual_loads_with_a_site_in_clear_text_where_it_says_so(folder):
+    text = manual(folder)
+    assert text.partition("\n#[sites.www]")[2].count(SITE_CLEAR_TEXT) == 1
+    session = load(folder, with_a_site_in_clear_text(text)).sites["www"].session
+    assert session.own.url == "http://www.example.org/whoami"
+    with pytest.raises(ConfigurationError, match=r"url: .*; insecure_clear_text = true"):
+        load(folder, with_a_site_in_clear_text(text).replace("\ninsecure_clear_text = true", ""))
+
+
+def test_the_manual_loads_with_redis_in_clear_text_where_it_says_so(folder):
+    text = manual(folder)
+    assert text.count(CLEAR_TEXT) == 1
+    assert str(load(folder, in_clear_text(text)).state.redis) == "redis://redis.example.org:6379/0"
+    with pytest.raises(ConfigurationError, match=CLEAR_TEXT):
+        load(folder, in_clear_text(text).replace(f"\n{CLEAR_TEXT}\n", "\n"))
+
+
+def test_the_manual_loads_with_redis_in_the_place_of_a_file(folder):
+    state = load(folder, with_redis(manual(folder))).state
+    assert state.shared
+    assert str(state.redis) == "rediss://redis.example.org:6379/0"
+    assert (state.redis.password is None, state.redis.ca_file is None) == (False, False)
 
 
 def test_the_manual_loads_as_shipped(folder):
@@ -413,9 +483,12 @@ def test_the_manuals_commented_settings_are_the_defaults(folder):
     assert as_shipped.extauth == as_full.extauth
     examples = {"hosts": (), "connections": None, "peer_connections": None}
     assert as_shipped.http == dataclasses.replace(as_full.http, **examples)
+    examples = {"connections": None, "peer_connections": None}
+    assert as_shipped.web == dataclasses.replace(as_full.web, **examples)
     assert as_shipped.clients["prosody"].deadline == as_full.clients["prosody"].deadline
     assert as_shipped.log == as_full.log
     assert as_shipped.deadline == as_full.deadline
+    assert as_shipped.state == as_full.state
 
 
 def test_the_defaults_that_the_manual_tells_of_directories_are_the_defaults(folder):
@@ -433,14 +506,46 @@ def test_the_defaults_that_the_manual_tells_of_directories_are_the_defaults(fold
     )
 
 
-def test_the_defaults_that_the_manual_tells_of_issuers_are_the_defaults(folder):
-    full = switched_on(manual(folder))
+def test_the_defaults_that_the_manual_tells_of_issuers_and_clients_are_the_defaults(folder):
+    full, sites, of_sites = switched_on(manual(folder)).partition("\n[checkers.corp]")
     told = (
-        r'(?m)^(kind = "jwt"|audience = "|subject = "sub"|typ|max_lifetime|leeway|jwks_(re|st)).*'
+        r'(?m)^(kind = "jwt"|audience = "|subject = "sub"|typ|max_lifetime|leeway|jwks_(re|st)'
+        r"|single_use|revocable|max_uses|rate).*"
     )
-    assert len(re.findall(told, full)) == 8
-    without = re.sub(told, "", full)
-    assert load(folder, without).issuers == load(folder, full).issuers
+    assert len(re.findall(told, full)) == 13
+    rest = sites + of_sites
+    shipped, without = load(folder, full + rest), load(folder, re.sub(told, "", full) + rest)
+    assert without.issuers == shipped.issuers
+    assert without.clients["website"].grant == shipped.clients["website"].grant
+
+
+def test_the_defaults_that_the_manual_tells_of_sites_are_the_defaults(folder):
+    full, sites, of_sites = switched_on(manual(folder)).partition("\n[sites.www]")
+    told = (
+        r"(?m)^(ignore_case|same_users|token_ttl|rate|user = |timeout|cache|header = |secret_header"
+        r"|max_lifetime|leeway).*"
+    )
+    assert len(re.findall(told, of_sites)) == 12
+    as_told = load(folder, full + sites + of_sites)
+    without = load(folder, full + sites + re.sub(told, "", of_sites))
+    assert without.sites.keys() == {"www", "intranet", "forum"}
+    for name, site in without.sites.items():
+        assert repr(site) == repr(as_told.sites[name])
+    alone = full + sites + of_sites.partition("\n[sites.intranet]")[0]
+    told_of, example = 'default: "{user}".\n', 'jid = "www-{user}"\n'
+    assert alone.count(told_of + example) == 1  # users of the three would else be the same
+    by_default = load(folder, alone.replace(told_of + example, told_of))
+    assert by_default.sites["www"].jid == ("", "")
+
+
+def test_the_manuals_sites_are_a_mistake_where_they_could_name_one_user(folder):
+    text = switched_on(manual(folder)).replace('jid = "www-{user}"', 'jid = "{user}"')
+    with pytest.raises(ConfigurationError) as raised:
+        load(folder, text)
+    assert [line.partition(" may")[0] for line in raised.value.mistakes] == [
+        "sites.intranet.jid: users of sites.www",
+        "sites.forum.jid: users of sites.www",
+    ]
 
 
 def test_the_manual_names_every_setting(folder):
@@ -457,8 +562,14 @@ def test_the_manual_names_every_setting(folder):
             read.__class__ = Recording
             return read
 
-    data = tomllib.loads(switched_on(manual(folder)))
-    config._read(Recording(data, "", config.Mistakes(), folder))
+    text = manual(folder)
+    data = tomllib.loads(switched_on(text))
+    redis, clear, bosh, site = (
+        tomllib.loads(how(text))
+        for how in (with_redis, in_clear_text, with_bosh_in_clear_text, with_a_site_in_clear_text)
+    )
+    for one in (data, redis, clear, bosh, site):
+        config._read(Recording(one, "", config.Mistakes(), folder))
 
     def keys(table):
         for key, value in table.items():
@@ -466,4 +577,8 @@ def test_the_manual_names_every_setting(folder):
             if isinstance(value, dict):
                 yield from keys(value)
 
-    assert asked <= set(keys(data)) | {"path"}
+    sentences = {"state_insecure_clear_text", "bosh_insecure_clear_text", "insecure_clear_text"}
+    sentences |= {"insecure_plain_passwords"}
+    assert sentences <= asked
+    named = set(redis["authbridge"]) | set(clear["authbridge"]) | sentences
+    assert asked <= set(keys(data)) | named | {"path"}

@@ -164,7 +164,8 @@ def test_what_no_caller_could_name_us_by_is_a_mistake(load, host):
         ("peers =", 'secret_file = "secret"\npeers =',
          "clients.nginx.secret_file: stands beside peers, which take its place"),
         ('may = ["basic"]', 'may = ["basic", "check_password"]',
-         'clients.nginx.peers: "check_password" needs a secret_file; peers are for basic and json'),
+         'clients.nginx.peers: "check_password" needs a secret_file; peers are for basic, '
+         "cookie, json and oauth"),
         ('may = ["basic"]', 'may = ["basik"]',
          'clients.nginx.may: "basik" is not known; did you mean "basic"?'),
         ('may = ["basic"]', 'may = ["basic"]\ndeadline = "11m"',

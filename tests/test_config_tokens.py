@@ -7,7 +7,7 @@ import re
 import pytest
 from twisted.internet.task import Clock
 
-from authbridge import config, password_hash, tap
+from authbridge import config, password_hash, wiring
 from authbridge.localparts import Localparts
 from authbridge.model import JID
 from authbridge.settings import ConfigurationError
@@ -125,7 +125,7 @@ def test_tokens_alone_need_a_word_on_who_exists(folder, exists):
     words = one_mistake(folder, alone)
     assert words.startswith(
         'domains."example.org".exists: is missing, and tokens cannot tell who exists; give '
-        '"always" or "never" (docs/tokens.md'
+        '"always", "never" or "seen" (docs/tokens.md'
     )
     assert mistakes(folder, alone.replace('["tokens"]', f'["tokens"]\nexists = {exists}')) == []
 
@@ -133,7 +133,8 @@ def test_tokens_alone_need_a_word_on_who_exists(folder, exists):
 def test_who_exists_is_not_asked_of_tokens(folder):
     text = GOOD.replace('"local"]', '"local"]\nexists = ["tokens", "local"]')
     assert one_mistake(folder, text).startswith(
-        'domains."example.org".exists: tokens cannot tell who exists; give "always" or "never"'
+        'domains."example.org".exists: tokens cannot tell who exists; give "always", "never" or '
+        '"seen"'
     )
 
 
@@ -164,7 +165,7 @@ def test_who_is_never_let_in_is_a_list_of_users(folder, never, mistake):
 def test_who_exists_is_a_word_or_a_list(folder, exists, example):
     text = GOOD.replace('"local"]', f'"local"]\nexists = {exists}')
     assert one_mistake(folder, text) == (
-        f'domains."example.org".exists: should be "always", "never" or a list of checkers: '
+        f'domains."example.org".exists: should be "always", "never", "seen" or a list of checkers: '
         f'["{example}"]'
     )
 
@@ -456,7 +457,7 @@ def test_what_is_configured_holds_no_secret_that_could_be_shown(folder):
 def test_never_is_for_its_domain_and_that_of_a_star_for_the_others(folder):
     text = GOOD.replace('"local"]', '"local"]\nnever = ["admin"]')
     text += '[domains."*"]\ncheck = ["tokens"]\nexists = "always"\nnever = ["root"]\n'
-    never = tap.never_token(load(folder, text))
+    never = wiring.never_token(load(folder, text))
     assert never(JID("admin", "example.org"))
     assert not never(JID("root", "example.org"))
     assert never(JID("root", "anywhere.example"))
@@ -465,7 +466,7 @@ def test_never_is_for_its_domain_and_that_of_a_star_for_the_others(folder):
 
 def test_never_has_stars_for_anything(folder):
     text = GOOD.replace('"local"]', '"local"]\nnever = ["admin*", "root"]')
-    never = tap.never_token(load(folder, text))
+    never = wiring.never_token(load(folder, text))
     for local in ("admin", "admin-2", "administrator", "root"):
         assert never(JID(local, "example.org")), local
     for local in ("anadmin", "root2", "*"):
@@ -473,7 +474,7 @@ def test_never_has_stars_for_anything(folder):
 
 
 def test_where_nobody_is_named_everybody_may_have_a_token(folder):
-    never = tap.never_token(load(folder, GOOD))
+    never = wiring.never_token(load(folder, GOOD))
     for domain in ("example.org", "example.net", "*"):
         assert not never(JID("admin", domain))
 
@@ -482,7 +483,7 @@ def test_issuers_have_their_files_or_what_is_fetched(folder):
     text = GOOD + WWW.replace("www.example.org", "b.example").replace(
         'keys = ["www.pem"]', 'jwks_url = "https://b.example/jwks"'
     )
-    issuers = tap.make_issuers(load(folder, text), Clock())
+    issuers = wiring.make_issuers(load(folder, text), Clock())
     ours, theirs = issuers
     assert ours.files is not None
     assert ours.fetched is None

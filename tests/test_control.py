@@ -101,7 +101,7 @@ class Line:
     def __init__(self, outcome=model.PASSWORD_MATCHES):
         self.transport = StringTransport()
         self.transport.socket, self.other = socket.socketpair(socket.AF_UNIX)
-        self.protocol = ControlFactory(explainer(outcome)[0]).buildProtocol(None)
+        self.protocol = ControlFactory(explainer(outcome)[0], None).buildProtocol(None)
         self.protocol.makeConnection(self.transport)
 
     def reply(self):

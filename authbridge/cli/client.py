@@ -46,8 +46,8 @@ def add_to(commands: Any) -> None:
         "--peer",
         action="append",
         metavar="ADDRESS",
-        help="that it calls from, in place of a secret, for basic and json: an address, a network "
-        f'or "{UNIX}"',
+        help="that it calls from, in place of a secret, for basic, cookie, json and oauth: an "
+        f'address, a network or "{UNIX}"',
     )
     new.add_argument("--folder", type=Path, default=FOLDER, help=f"of the secrets ({FOLDER})")
     new.add_argument("--json", action="store_true", help="print it as JSON")
@@ -104,7 +104,7 @@ def check(name: str, may: Sequence[str], peers: Sequence[str], domains: Sequence
                 "--may basic", "cannot carry a secret: give --peer, the address of the caller"
             )
         elif peers and verb not in clients.PEER_VERBS:
-            found.add("--peer", f"{verb} needs a secret; peers are for basic and json")
+            found.add("--peer", f"{verb} needs a secret; {clients.PEERS_ARE_FOR}")
     if peers:
         clients.read_peers(Table({"peers": list(peers)}, "", found, Path("/")))
     for domain in domains:

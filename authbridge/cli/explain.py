@@ -3,21 +3,15 @@
 from __future__ import annotations
 
 import argparse
-import base64
-import json
-import socket
 import sys
 from pathlib import Path
 from typing import Any
 
-from authbridge import config, tap
+from authbridge import config, wiring
+from authbridge.cli.ask_daemon import CONTROL_SOCKET, NoDaemon, as_text, ask_daemon
 from authbridge.cli.passwords import read_password
 from authbridge.cli.shared import print_json
 from authbridge.secret import Secret
-
-CONTROL_SOCKET = "/run/authbridge/control.sock"
-PATIENCE = 60.0
-"""Seconds to wait for the daemon: two questions, each with its own deadline."""
 
 STATUS = {"accepted": 0, "rejected": 1, "unavailable": 3}
 
@@ -41,7 +35,7 @@ def explain(chosen: argparse.Namespace) -> int:
     if not chosen.no_password:
         password = read_password(from_stdin=chosen.password_stdin, twice=False)
     if configuration is None:
-        told = ask_daemon(chosen.control, chosen.jid, password)
+        told = ask_there(chosen.control, chosen.jid, password)
     else:
         told = ask_here(configuration, chosen.jid, password)
     if "error" in told:
@@ -57,23 +51,14 @@ def explain(chosen: argparse.Namespace) -> int:
     return STATUS[(told["login"] or told["exists"])["verdict"]]
 
 
-def ask_daemon(path: str, jid: str, password: Secret | None) -> dict[str, Any]:
+def ask_there(path: str, jid: str, password: Secret | None) -> dict[str, Any]:
     """Have the running daemon walk the login."""
-    encoded = None if password is None else base64.b64encode(password.reveal()).decode()
-    question = json.dumps({"command": "explain", "jid": jid, "password": encoded}) + "\n"
-    with socket.socket(socket.AF_UNIX) as control:
-        control.settimeout(PATIENCE)
-        try:
-            control.connect(path)
-            control.sendall(question.encode())
-            with control.makefile("rb") as answers:
-                answer = answers.readline()
-        except OSError as error:
-            return {"error": f"{path}: {error.strerror or error}; --config FILE asks no daemon"}
-    if not answer:
-        return {"error": f"{path}: the daemon serves its own user and root alone, or went away"}
-    told: dict[str, Any] = json.loads(answer)
-    return told
+    encoded = None if password is None else as_text(password.reveal())
+    question = {"command": "explain", "jid": jid, "password": encoded}
+    try:
+        return ask_daemon(path, question, "--config FILE asks no daemon")
+    except NoDaemon as error:
+        return {"error": str(error)}
 
 
 def ask_here(
@@ -82,10 +67,10 @@ def ask_here(
     """Walk the login in this process, without a daemon."""
     told: dict[str, Any] = {}
 
-    async def walk(house: tap.House) -> None:
+    async def walk(house: wiring.House) -> None:
         told.update(await house.explainer().explain(jid, password))
 
-    tap.visit(configuration, walk)
+    wiring.visit(configuration, walk)
     return told
 
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from joserfc import jwk
 
-from authbridge import config, tap
+from authbridge import config, wiring
 from authbridge.cli.files import (
     make_folders,
     refuse_open_folder,
@@ -176,13 +176,13 @@ def list_keys(chosen: argparse.Namespace) -> int:
     """Print every issuer with its keys; 3 where some cannot be fetched."""
     found: list[dict[str, Any]] = []
 
-    async def walk(house: tap.House) -> None:
+    async def walk(house: wiring.House) -> None:
         for issuer in house.surroundings.issuers:
             if issuer.fetched is not None:
                 await issuer.fetched.ready()
             found.append(tell(issuer))
 
-    tap.visit(config.load(chosen.config, listens=False), walk)
+    wiring.visit(config.load(chosen.config, listens=False), walk)
     if chosen.json:
         print_json({"issuers": found})
     else:

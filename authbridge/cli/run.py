@@ -10,7 +10,7 @@ from typing import Any
 
 from twisted.logger import globalLogBeginner
 
-from authbridge import config, tap
+from authbridge import config, tap, wiring
 from authbridge.log import EventLog, LineStream
 
 
@@ -37,9 +37,11 @@ def run(chosen: argparse.Namespace) -> int:
     from twisted.internet import reactor as installed  # importing it is installing it
 
     reactor: Any = installed
-    daemon = tap.Daemon(tap.build(configuration, write, reactor), reactor)
+    house = wiring.build(configuration, write, reactor)
+    daemon = tap.Daemon(house, reactor)
     try:
         daemon.privilegedStartService()
+        house.open_state()
     except SystemExit as stop:
         print(stop.code, file=sys.stderr)
         return 3

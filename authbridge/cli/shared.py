@@ -1,5 +1,5 @@
-"""What the commands have in common: where the configuration is, how a command says no, and how
-what it found is printed."""
+"""What the commands have in common: where the configuration is, how a command says no, how
+an argument is read, and how what was found is printed."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ import json
 from pathlib import Path
 from typing import Any
 
+from authbridge import preparation
 from authbridge.issuers.keyring import AnyKey, MacKey
-from authbridge.settings import ConfigurationError
+from authbridge.model import JID
+from authbridge.settings import ConfigurationError, read_duration
 from authbridge.tokens.keys import HMAC_ALGORITHMS
 from authbridge.tokens.refusals import quoted
 
@@ -21,10 +23,32 @@ def unusable(*mistakes: str) -> ConfigurationError:
     return ConfigurationError(mistakes)
 
 
+def read_jid(text: str) -> JID:
+    """The user that an argument names. Raises ConfigurationError."""
+    try:
+        return preparation.jid(text)
+    except preparation.Unprepared as error:
+        raise unusable(f"{text!a} is no user@domain: {error}") from None
+    except UnicodeEncodeError:
+        raise unusable(f"{text!a} is no user@domain: it is not UTF-8") from None
+
+
+def read_ttl(text: str) -> float:
+    """The seconds of --ttl. Raises ConfigurationError."""
+    seconds = read_duration(text)
+    if seconds is None or seconds < 1:
+        raise unusable(f'--ttl: {text!a} is no duration of a second or more, as "60s"')
+    return seconds
+
+
 def print_json(told: Any) -> None:
     """One line for programs. What a terminal would not show is escaped, whoever has named it."""
-    text = json.dumps(told, ensure_ascii=False)
-    print("".join(one if one.isprintable() else json.dumps(one)[1:-1] for one in text))
+    print(escaped(json.dumps(told, ensure_ascii=False)))
+
+
+def escaped(text: str) -> str:
+    """A text that others have given, without what a terminal would obey, or not show."""
+    return "".join(one if one.isprintable() else json.dumps(one)[1:-1] for one in text)
 
 
 def shown(name: str) -> str:

@@ -18,13 +18,12 @@ from typing import Any  # noqa: E402
 
 from twisted.logger import globalLogBeginner  # noqa: E402
 
-from authbridge import config, tap  # noqa: E402
+from authbridge import config, tap, wiring  # noqa: E402
 from authbridge.connector.report import Report  # noqa: E402
 from authbridge.frontends.out_of_service import OutOfService  # noqa: E402
 from authbridge.frontends.stdio import Pipe  # noqa: E402
 from authbridge.log import EventLog, LineStream  # noqa: E402
 from authbridge.settings import ConfigurationError  # noqa: E402
-from authbridge.tap import House  # noqa: E402
 
 USAGE = "usage: authbridge-extauth --standalone --config FILE"
 
@@ -48,14 +47,16 @@ def main(arguments: list[str]) -> int:
     return 0
 
 
-def build(path: Path | None) -> House:
+def build(path: Path | None) -> wiring.House:
     """What answers. Raises ConfigurationError, whatever is wrong: we must not end of it."""
     from twisted.internet import reactor
 
     if path is None:
         raise ConfigurationError([USAGE])
     try:
-        return tap.build(config.load(path, listens=False), LineStream(2).write, reactor)
+        return wiring.build(
+            config.load(path, listens=False, standalone=True), LineStream(2).write, reactor
+        )
     except ConfigurationError:
         raise
     except (Exception, SystemExit) as error:  # noqa: BLE001 - somebody's own kind of checker
@@ -106,7 +107,7 @@ def start_anew() -> None:
         os.dup2(2, 1)
 
 
-def serve(house: House) -> None:
+def serve(house: wiring.House) -> None:
     """Serve until the input ends."""
     tap.harden()
     globalLogBeginner.beginLoggingTo(

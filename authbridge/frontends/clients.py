@@ -10,17 +10,27 @@ from dataclasses import dataclass
 
 from authbridge import preparation
 from authbridge.domain_names import ANY_DOMAIN, read_domains
-from authbridge.peers import UNIX
+from authbridge.localparts import Localparts, read_users
+from authbridge.peers import UNIX, Network
+from authbridge.peers import read_peers as read_peers  # noqa: PLC0414 - of `authbridge client new`
+from authbridge.rate import read_rate
 from authbridge.secret import Secret
 from authbridge.settings import Table, did_you_mean
+from authbridge.token_office.grants import Grant
 from authbridge.wire import httpauth
 from authbridge.wire.http import BadRequest
+from authbridge.wire.token_api import MOST_USES
 
-VERBS = httpauth.READS | httpauth.WRITES | httpauth.DIALECTS
+TOKEN_VERBS = frozenset({"tokens", "prebind", "introspect", "revoke"})
+"""What is asked about tokens, and always with a secret."""
+OAUTH = "oauth"
+"""The paths below /oauth/."""
+VERBS = httpauth.READS | httpauth.WRITES | httpauth.DIALECTS | TOKEN_VERBS | {OAUTH}
 ANONYMOUS_VERBS = httpauth.READS | httpauth.DIALECTS
-PEER_VERBS = httpauth.DIALECTS
+PEER_VERBS = httpauth.DIALECTS | {OAUTH}
 """What may be asked by whoever has the right address: the answer is a yes or a no about a password
-that the caller has, and some callers can send nothing else."""
+or a token that the caller has, and some callers can send nothing else."""
+PEERS_ARE_FOR = "peers are for basic, cookie, json and oauth"
 
 LONGEST_DEADLINE = 600.0
 """Seconds; Prosody waits for minutes."""
@@ -28,9 +38,12 @@ LONGEST_DEADLINE = 600.0
 NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
 """A client's name: it is the user of Basic credentials, and must not need quoting anywhere."""
 
-_IPV4_WITHIN = ipaddress.IPv6Network("::ffff:0:0/96")
+MAX_LIFETIME = 60.0
+"""Seconds of a temporary token, unless the client has its own limit."""
+LEAST_LIFETIME = 1.0
+RATE = (20, 1.0)
 
-Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+_LIMITS = ("users", "max_lifetime", "max_uses", "rate")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +60,14 @@ class Client:
     """Whoever comes by a Unix socket is one of `peers`."""
     deadline: float | None = None
     """Seconds; None: that of [http]."""
+    users: Localparts | None = None
+    """Whose tokens it may ask for and about; None: everybody's. So are the others for tokens."""
+    max_lifetime: float = MAX_LIFETIME
+    """Seconds; the longest that it may ask for."""
+    max_uses: int | None = 1
+    """None: any number."""
+    rate: tuple[int, float] = RATE
+    """Tokens that it gets in so many seconds, and at once."""
 
     @classmethod
     def read(cls, name: str, table: Table, deadline: float) -> Client:
@@ -62,7 +83,7 @@ class Client:
         if "peers" in table:
             table.misplaced("secret_file", "stands beside peers, which take its place")
             for verb in sorted(VERBS.intersection(may) - PEER_VERBS):
-                table.wrong("peers", f'"{verb}" needs a secret_file; peers are for basic and json')
+                table.wrong("peers", f'"{verb}" needs a secret_file; {PEERS_ARE_FOR}')
         elif PEER_VERBS.isdisjoint(may) or table.text("secret_file", ""):
             secret = table.secret_file("secret_file")
             if "basic" in may:
@@ -70,13 +91,21 @@ class Client:
         elif "secret_file" not in table:
             table.wrong(
                 "secret_file",
-                "is missing, and so are peers, the addresses that basic and json may be called "
-                "from: give one of the two",
+                "is missing, and so are peers, the addresses that basic, cookie, json and oauth "
+                "may be called from: give one of the two",
             )
         seconds = table.duration("deadline", deadline, least=0.1, most=LONGEST_DEADLINE)
         domains = read_domains(table, "domains")
+        limits = _read_limits(table, may)
         table.close()
-        return cls(name, secret, frozenset(may), domains, tuple(peers), unix, seconds)
+        return cls(name, secret, frozenset(may), domains, tuple(peers), unix, seconds, *limits)
+
+    @property
+    def grant(self) -> Grant:
+        """What it may ask about tokens."""
+        return Grant(
+            self.name, self.domains, self.users, self.max_lifetime, self.max_uses, self.rate
+        )
 
     def may_ask(self, verb: str, domain: bytes) -> bool:
         """Whether this client may ask this about this domain."""
@@ -97,6 +126,28 @@ class Client:
             return False
         found = ipaddress.ip_address(address)
         return any(found in network for network in self.peers)
+
+
+def _read_limits(
+    table: Table, may: Sequence[str]
+) -> tuple[Localparts | None, float, int | None, tuple[int, float]]:
+    """users, max_lifetime, max_uses and rate, which are for tokens alone."""
+    if TOKEN_VERBS.isdisjoint(may) and "may" not in table.mistaken:
+        for setting in _LIMITS:
+            table.misplaced(setting, f"is for may = {', '.join(map(_quoted, sorted(TOKEN_VERBS)))}")
+        return None, MAX_LIFETIME, 1, RATE
+    users = read_users(table, "names nobody, so that there would be no token for anybody")
+    lifetime = table.duration("max_lifetime", MAX_LIFETIME, least=LEAST_LIFETIME)
+    uses: int | None = None
+    if table.data.get("max_uses") == "any":
+        table.knows("max_uses")
+    else:
+        uses = table.number("max_uses", 1, least=1, most=MOST_USES)
+    return users, lifetime, uses, read_rate(table, RATE)
+
+
+def _quoted(verb: str) -> str:
+    return f'"{verb}"'
 
 
 ANONYMOUS = Client("-", None, ANONYMOUS_VERBS, frozenset({ANY_DOMAIN}))
@@ -140,35 +191,3 @@ def find(clients: Mapping[str, Client], name: bytes, secret: bytes) -> Client | 
     client = clients.get(name.decode("latin-1"))
     expected = _NOBODY if client is None or client.secret is None else client.secret
     return client if expected.matches(secret) and expected is not _NOBODY else None
-
-
-def read_peers(table: Table) -> tuple[list[Network], bool]:
-    """Addresses and networks, and whether "unix" is among them; wrong ones are mistakes."""
-    networks = []
-    texts = table.texts("peers", ())
-    if table.data.get("peers") == []:
-        table.wrong("peers", "names nobody, so that nobody could call")
-    for text in texts:
-        if text == UNIX:
-            continue
-        try:
-            networks.append(_network(text))
-        except ValueError as error:
-            table.wrong("peers", f'"{text}" {error}')
-    return networks, UNIX in texts
-
-
-def _network(text: str) -> Network:
-    """Raises ValueError."""
-    try:
-        network = ipaddress.ip_network(text, strict=False)
-    except ValueError:
-        network = None
-    # Nobody would be found at an address with a zone, or of IPv4 within IPv6: a caller's has
-    # neither.
-    if network is None or "%" in text or network.network_address in _IPV4_WITHIN:
-        raise ValueError('is no address, network such as 10.0.0.0/24, or "unix"')
-    address, slash, _ = text.partition("/")
-    if slash and ipaddress.ip_address(address) != network.network_address:
-        raise ValueError(f'should be "{network}", or "{address}" alone')
-    return network

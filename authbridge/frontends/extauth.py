@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
+from weakref import WeakSet
 
 from twisted.internet.error import ConnectionDone, ConnectionLost
 from twisted.internet.interfaces import IAddress, IPushProducer, IReactorTime
@@ -188,6 +189,7 @@ class ConnectorLine(Protocol):
         self._connected = False
         self._unread = False  # by the connector, of our answers
         self._paused = False
+        self._retiring = False  # nothing more is taken
 
     def connectionMade(self) -> None:
         """Serve the user that the kernel names, if it is one of ours and there is room."""
@@ -214,8 +216,26 @@ class ConnectorLine(Protocol):
     def overdue(self) -> None:
         """Nothing is expected of a connector: it may be idle for days."""
 
+    def retire(self) -> None:
+        """Answer what was taken, and take no more. The rest is asked again at the next daemon; were
+        it taken and not answered, a token would be used up for nothing."""
+        if not self._connected:
+            return
+        self._retiring = True
+        self._later.clear()
+        self._pace()
+        self._leave_if_done()
+
+    def _leave_if_done(self) -> None:
+        if self._retiring and not self._unanswered:
+            self._connected = False
+            self._transport.unregisterProducer()
+            self._transport.loseConnection()
+
     def make_way(self) -> None:
-        """There is no room."""
+        """There is no room, or no time left: it asks the next daemon what was not answered, and is
+        told nothing any more."""
+        self._connected = False
         self._transport.abortConnection()
 
     def _read(self) -> ConnectionDone | ConnectionLost | None:
@@ -233,7 +253,7 @@ class ConnectorLine(Protocol):
     def dataReceived(self, data: bytes) -> None:
         """Questions. Too many in one piece are taken in several turns, so that nobody else waits
         for all of them."""
-        if not self._connected:
+        if self._retiring or not self._connected:
             return
         questions = self._questions.feed(data)
         if len(questions) <= MOST_IN_A_TURN and not self._later:
@@ -278,6 +298,7 @@ class ConnectorLine(Protocol):
             self._batch.append(octets)
         elif self._connected:
             self._write(octets)
+            self._leave_if_done()
             if self._later and self._unanswered == MOST_UNANSWERED - 1:
                 self._clock.callLater(0, self._take)
             self._pace()
@@ -297,7 +318,12 @@ class ConnectorLine(Protocol):
 
     def _pace(self) -> None:
         """Read on while there is not too much to answer, and what was answered is read."""
-        too_much = self._unread or bool(self._later) or self._unanswered >= MOST_UNANSWERED
+        too_much = (
+            self._unread
+            or self._retiring
+            or bool(self._later)
+            or self._unanswered >= MOST_UNANSWERED
+        )
         if too_much is self._paused:
             return
         self._paused = too_much
@@ -344,7 +370,15 @@ class ConnectorFactory(Factory):
         room: Room,
     ) -> None:
         self._made = (front_end, settings, clock, room, Strangers(clock))
+        self._lines: WeakSet[ConnectorLine] = WeakSet()
+
+    def stopFactory(self) -> None:
+        """The listener is closed."""
+        for line in tuple(self._lines):
+            line.retire()
 
     def buildProtocol(self, addr: IAddress | None) -> ConnectorLine:
         """The connection of one connector."""
-        return ConnectorLine(*self._made)
+        line = ConnectorLine(*self._made)
+        self._lines.add(line)
+        return line

@@ -9,19 +9,18 @@ understood, nobody knows where the next one begins.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Protocol
 
 from twisted.internet import protocol
 from twisted.internet.interfaces import (
-    IAddress,
     IHalfCloseableProtocol,
     IPushProducer,
     IReactorTime,
     ISSLTransport,
     ITCPTransport,
 )
-from twisted.internet.protocol import Factory, connectionDone
+from twisted.internet.protocol import connectionDone
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
@@ -63,8 +62,8 @@ class Serving(Protocol):
         """Answer one call, now or later, by `call.answer`."""
         ...
 
-    def refused(self, reason: Reason, number: str, address: str) -> None:
-        """A call from this address was refused before it was complete."""
+    def refused(self, answer: Answer, reason: Reason, number: str, address: str) -> Answer:
+        """A call from this address was refused before it was complete; how this is said to it."""
         ...
 
 
@@ -87,20 +86,31 @@ class Call:
         """What the header fields of this name (in lower case) hold."""
         return self._request.values(name)
 
+    @property
+    def names(self) -> Iterable[bytes]:
+        """The names of its header fields, in lower case."""
+        return self._request.names
+
+    @property
+    def gone(self) -> bool:
+        """Whether nobody waits for the answer any more. A caller that has closed its half may
+        still listen, but no browser and no proxy does."""
+        return self.answered or self.channel.read_to_its_end
+
     def answer(self, answer: Answer, *, last: bool = False) -> None:
         """Send the answer, if anybody is still there, and end the request; with `last` the
         connection too."""
         if self.answered:
             return
         self.answered = True
-        persistent = self._request.persistent and not last
+        persistent = self._request.persistent and not last and not self.channel.retiring
         octets = encode(answer, self.number, body=self.method != b"HEAD", persistent=persistent)
         self.channel.answer(octets, persistent=persistent)
 
-    def fail(self, failure: Failure) -> None:
+    def fail(self, failure: Failure, answer: Answer = CANNOT_TELL) -> None:
         """A fault of ours: logged without a word of the request."""
         log.failure("an HTTP call failed", failure)
-        self.answer(CANNOT_TELL)
+        self.answer(answer)
 
 
 @implementer(IHalfCloseableProtocol, IPushProducer)
@@ -111,17 +121,21 @@ class Channel(protocol.Protocol):
 
     def __init__(self, front_end: Serving, clock: IReactorTime, room: Room) -> None:
         self._front_end = front_end
-        self._clock = clock
+        self.clock = clock
+        """The reactor's, for the deadlines of its calls too."""
         self._room = room
         self._writer = Writer(None)
         self._requests = RequestReader()
         self.address = ""
         """The caller's: an IP address, or "unix"."""
+        self.retiring = False
+        """The call that is being answered is the last one."""
         self._leaving = False  # nothing more is listened to
         self._call: Call | None = None  # that is being answered
         self._receiving = False  # a request has begun, and is not whole
         self._going_on = False  # at the next turn of the reactor, with what has come already
-        self._read_to_its_end = False
+        self.read_to_its_end = False
+        """The caller has said all that it had to say."""
         self._read_ahead = False  # so much that no more is read
         self._unread = False  # by the caller, of our answers: neither
 
@@ -185,8 +199,8 @@ class Channel(protocol.Protocol):
             return self._leave()
         if self._requests.begun:
             self._going_on = True
-            self._clock.callLater(0, self._go_on)
-        elif self._read_to_its_end:
+            self.clock.callLater(0, self._go_on)
+        elif self.read_to_its_end:
             self._leave()
         else:
             self._room.expect(self, LONGEST_IDLE)
@@ -199,13 +213,13 @@ class Channel(protocol.Protocol):
         if self._read_ahead and self._requests.held <= MOST_READ_AHEAD:
             self._read_ahead = False
             self._pace()
-        if self._read_to_its_end:
+        if self.read_to_its_end:
             self.readConnectionLost()
 
     def _refuse(self, answer: Answer, reason: Reason) -> None:
         """Answer a request that is not complete, and end the connection."""
         number = self._front_end.number()
-        self._front_end.refused(reason, number, self.address)
+        answer = self._front_end.refused(answer, reason, number, self.address)
         self._writer.write(encode(answer, number, body=True, persistent=False))
         self._leave()
 
@@ -219,10 +233,17 @@ class Channel(protocol.Protocol):
         self._room.expect(self, LINGER)
         self.transport.unregisterProducer()
         self.transport.resumeProducing()  # to read what is thrown away, and the end
-        if self._read_to_its_end or ISSLTransport.providedBy(self.transport):  # TLS has no halves
+        if self.read_to_its_end or ISSLTransport.providedBy(self.transport):  # TLS has no halves
             self.transport.loseConnection()
         else:
             self.transport.loseWriteConnection()
+
+    def retire(self) -> None:
+        """Take no further request; whoever waits for an answer gets it. A proxy that had sent one
+        sees that it was not taken, and sends it to the next daemon."""
+        self.retiring = True
+        if self._call is None:
+            self._leave()
 
     def overdue(self) -> None:
         """The request was not complete in time, or there was none; or the last moment is over."""
@@ -259,7 +280,7 @@ class Channel(protocol.Protocol):
 
     def readConnectionLost(self) -> None:
         """The caller has said all that it had to say; it may still listen."""
-        self._read_to_its_end = True
+        self.read_to_its_end = True
         if self._leaving:
             self.transport.loseConnection()
         elif self._call is None and not self._going_on:
@@ -274,20 +295,3 @@ class Channel(protocol.Protocol):
         if self._call is not None:
             self._call.answered = True  # there is nobody to be answered
         self._room.leave(self)
-
-
-class HttpFactory(Factory):
-    """Makes the channels of one listener."""
-
-    noisy = False
-
-    def __init__(self, front_end: Serving, clock: IReactorTime, room: Room) -> None:
-        self._front_end = front_end
-        self._clock = clock
-        self._room = room
-
-    def buildProtocol(self, addr: IAddress | None) -> Channel:
-        """A channel; HTTP/1.1 only."""
-        channel = Channel(self._front_end, self._clock, self._room)
-        channel.factory = self
-        return channel

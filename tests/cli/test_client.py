@@ -23,6 +23,11 @@ REFUSED = {
     "p --may basic": "--may basic: cannot carry a secret: give --peer, the address of the caller",
     "p --may json --may basic": "--may basic: cannot carry a secret",
     "p --peer unix --may user_exists": "--peer: user_exists needs a secret; peers are for basic",
+    "p --may token": "--may: 'token' is not known; did you mean \"tokens\"?",
+    "p --peer unix --may tokens": (
+        "--peer: tokens needs a secret; peers are for basic, cookie, json and oauth"
+    ),
+    "p --peer unix --may prebind": "--peer: prebind needs a secret; peers are for basic, cookie",
     "p --peer 10.0.0/24": 'peers: "10.0.0/24" is no address, network such as 10.0.0.0/24, or',
 }
 
@@ -32,6 +37,14 @@ def folder():
     folder = short_folder()
     yield folder
     shutil.rmtree(folder)
+
+
+def with_tokens(folder):
+    """A configuration in which somebody accepts the tokens that are issued."""
+    path = configuration(folder)
+    text = path.read_text().replace('check = ["local"]', 'check = ["tokens", "local"]')
+    checker = '[checkers.tokens]\nkind = "token"\naccept = ["temporary"]\n'
+    return write(path, text + checker)
 
 
 @pytest.fixture
@@ -68,6 +81,14 @@ def test_a_client_without_prosodys_verbs_gets_no_line_for_prosody(folder, make):
     assert f"\nweb:{(folder / 'web').read_text()}" in printed
 
 
+def test_a_website_that_asks_for_tokens_gets_credentials(folder, make):
+    status, printed, _ = make("www --may tokens --may introspect --domain example.org")
+    assert status == 0
+    assert 'may = ["tokens", "introspect"]\ndomains = ["example.org"]\n' in printed
+    assert f"\nwww:{(folder / 'www').read_text()}" in printed
+    assert "http_auth_credentials" not in printed
+
+
 def test_a_client_at_an_address_has_no_secret(folder, make):
     status, printed, _ = make("nginx --peer 127.0.0.1 --peer 10.0.0.0/24 --peer 127.0.0.1")
     assert (status, list(folder.iterdir())) == (0, [])
@@ -95,13 +116,15 @@ def test_as_json_it_tells_the_same(folder, make):
         "web.1",
         "p --may set_password --may register --may check_password",
         "p --may json --may remove_user",
+        "p --may tokens --may introspect --may revoke",
+        "p --may tokens --may check_password",
         "p --domain *",
         "p --peer ::1",
         "p --peer 127.0.0.1 --may json --may basic",
     ],
 )
 def test_a_clients_stanza_is_one_that_the_configuration_takes(folder, make, arguments):
-    path = configuration(folder)
+    path = with_tokens(folder)
     stanza = json.loads(make(f"{arguments} --json")[1])["stanza"]
     write(path, path.read_text() + stanza)
     (name,) = tomllib.loads(stanza)["clients"]
@@ -116,11 +139,11 @@ def test_a_client_that_cannot_be_made_is_said_so(folder, make, arguments):
     assert len(said.splitlines()) == 1
 
 
-@pytest.mark.parametrize("may", ["check_password", "json", "basic", "register", "jsn"])
+@pytest.mark.parametrize("may", ["check_password", "json", "basic", "tokens", "jsn"])
 @pytest.mark.parametrize("peers", [[], ["unix"], ["1.2.3"]])
 def test_it_refuses_what_the_configuration_refuses(folder, make, may, peers):
     status, _, _ = make(" ".join(["p --may", may, *(f"--peer {peer}" for peer in peers)]))
-    path = configuration(folder)
+    path = with_tokens(folder)
     caller = f"peers = {json.dumps(peers)}" if peers else 'secret_file = "secret"'
     text = path.read_text().replace("[clients", f'[clients.p]\nmay = ["{may}"]\n{caller}\n'
                                     'domains = ["example.org"]\n[clients')  # fmt: skip

@@ -5,14 +5,17 @@ from __future__ import annotations
 import json
 import shutil
 import socket
+from types import SimpleNamespace
 
 import pytest
 from joserfc import jwk
 
-from authbridge import __version__, model, password_hash, tap
+from authbridge import __version__, model, password_hash, wiring
 from authbridge.checkers import Surroundings
 from authbridge.cli import check_config
 from authbridge.model import Reason
+from authbridge.outbound.bosh import BoshRefused, BoshUnreachable
+from authbridge.sessions.shown import CannotTell
 from tests.cli.folders import configuration, run, short_folder, write
 from tests.cli.tokens import SITE, by_url, token_configuration
 from tests.doubles import named_checker, now
@@ -134,13 +137,16 @@ class Probing:
         return self.outcome
 
 
+SURROUNDINGS = Surroundings(None, None, None, None)
+
+
 def test_a_probe_tells_what_each_checker_found_that_depends_on_something(monkeypatch):
     checkers = {"good": Probing(model.USER_EXISTS), "file": object(),
                 "bad": Probing(model.unavailable(Reason.DIRECTORY_SILENT))}  # fmt: skip
     named = {name: named_checker(name, checker) for name, checker in checkers.items()}
-    house = tap.House(None, named, Surroundings(None, None, None, None), None)
-    monkeypatch.setattr(tap, "visit", lambda configuration, walk: now(walk(house)))
-    found = check_config.probe(None)
+    house = wiring.House(None, named, SURROUNDINGS, None, None, {}, None, {})
+    monkeypatch.setattr(wiring, "visit", lambda configuration, walk: now(walk(house)))
+    found = check_config.probe(SimpleNamespace(uses_of_state=()))
     assert {name: one["verdict"] for name, one in found.items()} == {
         "checkers.good": "accepted",
         "checkers.bad": "unavailable",
@@ -149,6 +155,48 @@ def test_a_probe_tells_what_each_checker_found_that_depends_on_something(monkeyp
     assert check_config.render(found)[2:] == [
         "[checkers.bad] fails: the directory gave no answer in time",
         "  connection      made",
+    ]
+
+
+class ProbedSite:
+    """A site, or an XMPP server, that says this to a probe."""
+
+    url = "http://127.0.0.1:5280/http-bind"
+
+    def __init__(self, said):
+        self.said = said
+
+    async def probe(self, *_domain):
+        if isinstance(self.said, Exception):
+            raise self.said
+        return self.said
+
+
+def test_a_probe_tells_what_sites_and_bosh_services_say(monkeypatch):
+    sites = {
+        "www": ProbedSite("answers a made-up cookie with 401"),
+        "old": ProbedSite(CannotTell(Reason.SITE_FAILED, "answers 500")),
+        "proxy": object(),
+    }
+    servers = {
+        "example.org": ProbedSite("offers PLAIN"),
+        "example.net": ProbedSite(BoshUnreachable("connection refused")),
+        "example.com": ProbedSite(BoshRefused("the server offers no PLAIN")),
+    }
+    house = wiring.House(None, {}, SURROUNDINGS, None, None, servers, None, sites)
+    monkeypatch.setattr(wiring, "visit", lambda configuration, walk: now(walk(house)))
+    found = check_config.probe(SimpleNamespace(uses_of_state=()))
+    assert check_config.render(found) == [
+        "[sites.www] answers",
+        "  session         answers a made-up cookie with 401",
+        "[sites.old] fails: the site did not say whose session this is",
+        "  fault           answers 500",
+        "[domains.example.org] answers",
+        "  bosh_url        offers PLAIN",
+        "[domains.example.net] fails: the XMPP server could not be asked at `bosh_url`",
+        "  fault           http://127.0.0.1:5280/http-bind: connection refused",
+        "[domains.example.com] fails: the XMPP server could not be asked at `bosh_url`",
+        "  fault           http://127.0.0.1:5280/http-bind: the server offers no PLAIN",
     ]
 
 

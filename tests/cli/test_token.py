@@ -343,3 +343,47 @@ def test_keys_that_cannot_be_fetched_are_an_outage(folder):
         assert url in probed.stdout
     finally:
         write(path, mine)
+
+
+@pytest.fixture
+def kept(tmp_path, here):
+    """A configuration with tokens that only the daemon can tell the whole truth about; commands
+    with it."""
+    path = token_configuration(tmp_path)
+    text = path.read_text(encoding="utf-8").replace('"xcauth"]', '"xcauth", "temporary"]')
+    both = "single_use = true\nrevocable = true\n"
+    write(path, text.replace('keys = ["www"]\n', f'keys = ["www"]\n{both}'))
+    return lambda action, *more, **stdin: here("token", action, *more, "--config", path, **stdin)
+
+
+def test_a_token_of_an_issuer_whose_tokens_may_be_revoked_is_issued(tmp_path, kept):
+    status, token, error = kept("issue", ALICE, "--key", tmp_path / "site.pem")
+    assert (status, error) == (0, "")
+    status, text, _ = kept("explain", "--token-stdin", stdin=token.encode())
+    assert status == 3
+    assert "  signature       is right\n" in text
+    assert "(state_unavailable)" in text
+    assert text.endswith(f"  instead         authbridge explain {ALICE} asks the daemon\n")
+
+
+def test_a_token_of_such_an_issuer_that_would_be_refused_is_not_issued(tmp_path, kept):
+    key = ["--key", tmp_path / "site.pem"]
+    assert kept("issue", "admin@chat.example.org", *key)[:2] == (1, "")
+
+
+@pytest.mark.parametrize(
+    ("token", "status", "said"),
+    [
+        ("abtt1_" + "A" * 43, 3, "  token           says nothing of itself; what it is good for"),
+        ("abtt1_short", 1, "a temporary token has 49 characters"),
+    ],
+)
+def test_a_temporary_token_is_told_to_be_the_daemons(kept, token, status, said):
+    done, text, error = kept("explain", ALICE, "--token-stdin", stdin=token.encode())
+    assert (done, error) == (status, "")
+    assert said in text
+    assert ("asks the daemon" in text) is (status == 3)
+    assert token not in text
+    done, _, error = kept("explain", "--token-stdin", stdin=token.encode())
+    assert done == 2
+    assert "does not say for whom it is" in error

@@ -10,7 +10,7 @@ from joserfc import jwk
 from twisted.internet.defer import succeed
 from twisted.internet.testing import MemoryReactorClock
 
-from authbridge import tap
+from authbridge import wiring
 from authbridge.cli.main import main
 from authbridge.issuers import published
 from authbridge.issuers.keyring import bind_published
@@ -46,7 +46,7 @@ class Here:
 
     def __init__(self, monkeypatch, capsys) -> None:
         self._monkeypatch, self._capsys = monkeypatch, capsys
-        monkeypatch.setattr(tap, "visit", self._visit)
+        monkeypatch.setattr(wiring, "visit", self._visit)
 
     def __call__(self, *arguments, stdin: bytes = b""):
         """The exit status, and what is printed to stdout and stderr."""
@@ -61,7 +61,8 @@ class Here:
         )
 
     def _visit(self, configuration, walk) -> None:
-        house = tap.build(configuration, lambda _line: None, MemoryReactorClock())
+        reactor = MemoryReactorClock()
+        house = wiring.build(configuration, lambda _line: None, reactor, visiting=True)
         house.surroundings.issuers.start()
         now(walk(house))
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import base64
+import os
 import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
@@ -19,8 +21,12 @@ from zope.interface import implementer
 
 from authbridge.frontends.clients import Client
 from authbridge.frontends.http import HttpFrontEnd, HttpSettings
-from authbridge.frontends.http_server import Channel, HttpFactory
-from authbridge.model import Checker, Outcome
+from authbridge.frontends.http_cookie import CookieLogins, CookieSite
+from authbridge.frontends.http_factory import HttpFactory
+from authbridge.frontends.http_oauth import OAuthPaths
+from authbridge.frontends.http_server import Channel
+from authbridge.frontends.http_tickets import Tickets
+from authbridge.model import JID, Checker, Outcome
 from authbridge.rooms import Room
 from authbridge.secret import Secret
 from tests.doubles import House, ScriptedChecker
@@ -36,6 +42,8 @@ LOGIN = {"user": "alice", "server": "example.org", "pass": "wonderland"}
 ALICE = b"Authorization: Basic " + base64.b64encode(b"alice:wonderland") + b"\r\n"
 """A user's own credentials, for `basic`."""
 CHECK = "/auth/check_password"
+WALL = 1_800_000_000.0
+"""Seconds since the epoch."""
 BASIC = "/auth/basic?server=example.org"
 JSON = "/auth/json?server=example.org"
 
@@ -128,7 +136,8 @@ class Caller:
             lines, _, octets = octets.partition(b"\r\n\r\n")
             status, *fields = lines.decode().split("\r\n")
             headers = dict(field.split(": ", 1) for field in fields)
-            length = 0 if head else int(headers["Content-Length"])
+            assert ("Content-Length" in headers) == (status.split()[1] != "204")
+            length = 0 if head else int(headers.get("Content-Length", 0))
             assert len(octets) >= length
             assert re.fullmatch(r"HTTP/1\.1 \d{3} [A-Z][A-Za-z -]+", status)
             found.append(Reply(int(status.split()[1]), headers, octets[:length]))
@@ -159,15 +168,26 @@ class Server(Caller):
         exists: bool | None = None,
         most: tuple[int, int] = (100, 100),
         line: Line | None = None,
+        office: Any = None,
+        prebind: Any = None,
+        cookie_sites: Mapping[str, CookieSite] | None = None,
+        never: Callable[[JID], bool] = lambda _jid: False,
+        house: House | None = None,
     ) -> None:
-        """`most`: connections of the listener, and of one peer."""
-        self.house = House(checker, exists=exists)
+        """`most`: connections of the listener, and of one peer. `house`: with other domains."""
+        self.house = house or House(checker, exists=exists)
         self.clock = TurnByTurn()
+        callers = {each.name: each for each in (client, *clients)}
+        self.tickets = Tickets(self.clock.seconds, os.urandom)
         self.front_end = HttpFrontEnd(
             self.house.authenticator,
             HttpSettings(anonymous, 8.0, hosts=("h",)),
-            {each.name: each for each in (client, *clients)},
+            callers,
             "Machine",
+            office,
+            prebind,
+            CookieLogins(cookie_sites or {}, self.house.authenticator.logins, never, "http"),
+            OAuthPaths(self.house.authenticator, self.tickets, callers, lambda: WALL, 8.0, "http"),
         )
         room = Room("tcp:9281", self.clock, *most)
         self.factory = HttpFactory(self.front_end, self.clock, room)

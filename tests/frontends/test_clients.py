@@ -8,9 +8,13 @@ import pytest
 
 from authbridge.frontends import clients
 from authbridge.frontends.clients import ANONYMOUS, Client, Credentials
+from authbridge.model import JID
 from authbridge.peers import UNIX
 from authbridge.secret import Secret
 from authbridge.settings import Mistakes, Table
+from authbridge.token_office.grants import Grant
+
+TOKENS = ("tokens", "prebind", "introspect", "revoke")
 
 
 def read(data, tmp_path, name="prosody"):
@@ -69,12 +73,12 @@ def test_mistakes_have_their_key(tmp_path, data, mistake):
     assert mistake in mistakes[0]
 
 
-@pytest.mark.parametrize("may", [["json"], ["basic"], ["check_password", "json"]])
+@pytest.mark.parametrize("may", [["json"], ["basic"], ["cookie"], ["check_password", "json"]])
 def test_without_peers_there_is_a_secret(tmp_path, may):
     _, mistakes = read({"may": may, "domains": ["*"]}, tmp_path)
     assert mistakes == [
-        "clients.prosody.secret_file: is missing, and so are peers, the addresses that basic and "
-        "json may be called from: give one of the two"
+        "clients.prosody.secret_file: is missing, and so are peers, the addresses that basic, "
+        "cookie, json and oauth may be called from: give one of the two"
     ]
 
 
@@ -99,7 +103,7 @@ def test_a_name_that_needs_quoting_is_a_mistake(tmp_path):
     assert "a client's name" in mistakes[0]
 
 
-def peers(tmp_path, *addresses, may=("basic", "json")):
+def peers(tmp_path, *addresses, may=("basic", "cookie", "json")):
     data = {"may": list(may), "domains": ["*"], "peers": list(addresses)}
     return read(data, tmp_path, "nginx")
 
@@ -171,7 +175,7 @@ def test_an_address_in_a_network_is_not_taken_for_the_one_or_the_other(tmp_path,
         assert peers(tmp_path, meant)[1] == []
 
 
-@pytest.mark.parametrize("may", [["basic"], ["json"], ["check_password"]])
+@pytest.mark.parametrize("may", [["basic"], ["cookie"], ["json"], ["check_password"]])
 def test_peers_may_be_meant_by_another_word(tmp_path, may):
     data = {"may": may, "domains": ["*"], "peer": ["127.0.0.1"]}
     _, mistakes = read(data, tmp_path, "nginx")
@@ -200,9 +204,9 @@ def test_peers_take_the_place_of_a_secret(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "verb", ["check_password", "user_exists", "set_password", "register", "remove_user"]
+    "verb", ["check_password", "user_exists", "set_password", "register", "remove_user", *TOKENS]
 )
-def test_an_address_is_enough_for_basic_and_json_alone(tmp_path, verb):
+def test_an_address_is_enough_for_basic_cookie_and_json_alone(tmp_path, verb):
     _, mistakes = peers(tmp_path, "127.0.0.1", may=["basic", verb])
     assert len(mistakes) == 1
     assert mistakes[0].startswith(f'clients.nginx.peers: "{verb}" needs a secret_file')
@@ -222,9 +226,9 @@ def test_a_client_is_found_by_name_and_secret_together():
 
 
 def test_anonymous_callers_may_ask_and_never_write():
-    for verb in ("check_password", "user_exists", "basic", "json"):
+    for verb in ("check_password", "user_exists", "basic", "cookie", "json"):
         assert ANONYMOUS.may_ask(verb, b"any.test")
-    for verb in ("set_password", "register", "remove_user"):
+    for verb in ("set_password", "register", "remove_user", *TOKENS):
         assert not ANONYMOUS.may_ask(verb, b"any.test")
 
 
@@ -245,3 +249,89 @@ def test_credentials_are_those_of_a_client_however_they_are_written():
         assert credentials.find([b"Bearer " + token]) is None
         assert credentials.find([b"Basic " + b64encode(name.encode() + b":x")]) is None
     assert credentials.find([]) is None
+
+
+def site(tmp_path, **settings):
+    return read_secret({"may": ["tokens"], "domains": ["example.org"]} | settings, tmp_path, "www")
+
+
+@pytest.mark.parametrize("verb", TOKENS)
+def test_a_client_for_tokens_gets_one_for_a_minute_and_a_login(tmp_path, verb):
+    client, mistakes = site(tmp_path, may=[verb])
+    assert mistakes == []
+    domains = frozenset({"example.org"})
+    assert client.grant == Grant("www", domains, None, 60.0, 1, (20, 1.0))
+    assert client.grant.covers(JID("anybody", "example.org"))
+    assert not client.grant.covers(JID("anybody", "example.net"))
+
+
+def test_a_grant_is_what_the_settings_say(tmp_path):
+    client, mistakes = site(
+        tmp_path, users=["member-*", "Alice"], max_lifetime="90d", max_uses=7, rate="100/m"
+    )
+    assert mistakes == []
+    grant = client.grant
+    assert (grant.max_lifetime, grant.max_uses, grant.rate) == (90 * 86400.0, 7, (100, 60.0))
+    for user in ("member-1", "alice"):
+        assert grant.covers(JID(user, "example.org"))
+    for jid in (JID("bob", "example.org"), JID("alice", "example.net")):
+        assert not grant.covers(jid)
+
+
+def test_everybody_and_any_number_of_uses_can_be_said(tmp_path):
+    client, mistakes = site(tmp_path, users="*", max_uses="any", domains=["*"])
+    assert mistakes == []
+    assert (client.grant.users, client.grant.max_uses) == (None, None)
+    assert client.grant.covers(JID("anybody", "anywhere.test"))
+
+
+@pytest.mark.parametrize(
+    ("rate", "read"),
+    [("1/s", (1, 1.0)), ("20/m", (20, 60.0)), ("999999/h", (999999, 3600.0))],
+)
+def test_a_rate_is_so_many_in_a_second_a_minute_or_an_hour(tmp_path, rate, read):
+    client, mistakes = site(tmp_path, rate=rate)
+    assert (mistakes, client.rate) == ([], read)
+
+
+@pytest.mark.parametrize(
+    ("settings", "mistake"),
+    [
+        ({"rate": "20"}, 'rate: should be tokens in a second, minute or hour, as in "20/s"'),
+        ({"rate": "0/s"}, "rate: should be tokens"),
+        ({"rate": "20/d"}, "rate: should be tokens"),
+        ({"rate": "1000000/s"}, "rate: should be tokens"),
+        ({"rate": " 20/s"}, "rate: should be tokens"),
+        ({"rate": "\u0662/s"}, "rate: should be tokens"),
+        ({"rate": 20}, "rate: should be a string"),
+        ({"rate": ""}, "rate: should be a string"),
+        ({"max_uses": 0}, "max_uses: should be a whole number between 1 and 1000000"),
+        ({"max_uses": 1000001}, "max_uses: should be a whole number"),
+        ({"max_uses": "all"}, "max_uses: should be a whole number"),
+        ({"max_uses": True}, "max_uses: should be a whole number"),
+        ({"max_lifetime": "0.5s"}, "max_lifetime: should be at least 1 seconds"),
+        ({"max_lifetime": "soon"}, "max_lifetime: should be a duration"),
+        ({"users": []}, "users: names nobody"),
+        ({"users": "alice"}, 'users: should be "*" or a list of names'),
+        ({"users": ["alice@example.org"]}, 'users: "alice@example.org": users stand here without'),
+        ({"user": ["alice"]}, 'user: there is no such setting; did you mean "users"?'),
+    ],
+)
+def test_a_wrong_limit_is_one_mistake(tmp_path, settings, mistake):
+    _, (told,) = site(tmp_path, **settings)
+    assert told.startswith(f"clients.www.{mistake}")
+
+
+@pytest.mark.parametrize(
+    "settings", [{"users": ["a"]}, {"max_lifetime": "1h"}, {"max_uses": 2}, {"rate": "1/s"}]
+)
+def test_limits_are_for_tokens_alone(tmp_path, settings):
+    _, (told,) = site(tmp_path, may=["check_password"], **settings)
+    (name,) = settings
+    assert told == f'clients.www.{name}: is for may = "introspect", "prebind", "revoke", "tokens"'
+    assert site(tmp_path, may=["check_password", "revoke"], **settings)[1] == []
+
+
+def test_limits_are_not_blamed_where_the_verb_is_mistaken(tmp_path):
+    _, (told,) = site(tmp_path, may=["token"], max_uses=2)
+    assert told == 'clients.www.may: "token" is not known; did you mean "tokens"?'

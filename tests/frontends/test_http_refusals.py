@@ -113,3 +113,11 @@ def test_who_calls_without_a_name_is_called_by_its_address():
     server.send(get(headers=b"") + get("/auth/user_exists", {"a": "b"}, headers=b""))
     server.clock.advance(0)
     assert [line.endswith(" caller=127.0.0.1") for line in server.lines] == [True, True]
+
+
+@pytest.mark.parametrize("octets", [EVERY["414"], EVERY["431"], EVERY["400 by its head"]])
+def test_broken_http_is_refused_in_plain_words(octets):
+    """In JSON it is at listen.web alone."""
+    reply, _ = refused(octets, NO)
+    assert reply.headers["Content-Type"].startswith("text/plain")
+    assert not reply.body.startswith(b"{")

@@ -105,6 +105,14 @@ def test_it_does_not_leave_while_a_request_has_come_in_part(program):
     assert os.read(program.answers, 65536) == FALSE + TRUE
 
 
+def test_a_request_that_is_cut_is_not_answered(program):
+    os.write(program.requests, ISUSER[:5])
+    os.close(program.requests)
+    assert program.service.run() is False
+    os.close(program.stdout)
+    assert os.read(program.answers, 65536) == b""
+
+
 def test_it_looks_without_being_asked_anything(program, monkeypatch):
     monkeypatch.setattr("authbridge.frontends.out_of_service.RETRY", 0)
     assert program.service.run() is True

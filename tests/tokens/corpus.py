@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from tests.tokens import hostile_claims, hostile_forms, hostile_jwts, hostile_macs, mint
+from tests.tokens import (
+    hostile_claims,
+    hostile_forms,
+    hostile_jwts,
+    hostile_macs,
+    hostile_temporaries,
+    mint,
+)
 from tests.tokens.hostile import (
     Hostile,
     damage,
@@ -36,7 +43,8 @@ def of(group: str, url: str) -> Iterator[Hostile]:
 OTHERS: dict[str, Callable[[], Iterator[Hostile]]] = {
     "settings": hostile_claims.settings, "compact": hostile_macs.compacts,
     "xcauth": hostile_macs.xcauths, "passwords": hostile_macs.passwords,
-    "slow": hostile_forms.slow, "padding within": hostile_forms.padding_within,
+    "temporary": hostile_temporaries.temporaries, "slow": hostile_forms.slow,
+    "padding within": hostile_forms.padding_within,
     "broken headers": hostile_forms.broken_headers, "surrogates": hostile_forms.surrogates,
 }  # fmt: skip
 GROUPS = (*mint.ALGORITHMS, *OTHERS)

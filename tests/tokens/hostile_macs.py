@@ -110,7 +110,7 @@ def _compact_forms(token: str, raw: bytes) -> Iterator[Hostile]:
     def of(raw: bytes) -> str:
         return "abtc1_" + b64(raw)
 
-    for prefix in ("abtc2_", "abtc0_", "abtc9_", "abta1_", "abtz1_", "abtt1_"):
+    for prefix in ("abtc2_", "abtc0_", "abtc9_", "abta1_", "abtz1_", "abtt1_", "abtt2_"):
         yield hostile(f"prefix {prefix}", prefix + token[6:], MALFORMED, NOT_ACCEPTED)
     for prefix in (
         "ABTC1_",

@@ -6,6 +6,7 @@ and for xcauth. The time is always the same.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import random
 from dataclasses import dataclass
@@ -14,15 +15,18 @@ from typing import Any
 
 from twisted.internet.task import Clock
 
-from authbridge import config, tap
-from authbridge.authenticator import Authenticator, Domain
+from authbridge import config, wiring
+from authbridge.authenticator import Authenticator
+from authbridge.chains import Domain
 from authbridge.checkers import Surroundings
 from authbridge.checkers.token import TokenChecker
 from authbridge.config import Configuration
 from authbridge.log import LoginLog, LogSettings
 from authbridge.model import JID, Outcome, Trace
 from authbridge.secret import Secret
-from tests.doubles import ScriptedChecker, named_checker, now
+from authbridge.stores.memory import MemoryStore
+from authbridge.stores.operations import Issue
+from tests.doubles import InlineLedger, ScriptedChecker, named_checker, now
 from tests.tokens import mint
 
 NOW = 1_800_000_000
@@ -47,7 +51,7 @@ check = ["jwts", "behind"]
 check = ["compacts", "behind"]
 [checkers.tokens]
 kind = "token"
-accept = ["jwt", "compact", "xcauth"]
+accept = ["jwt", "compact", "xcauth", "temporary"]
 [checkers.jwts]
 kind = "token"
 accept = ["jwt"]
@@ -104,6 +108,27 @@ kind = "xcauth"
 secret_file = "xcauth-other.secret"
 domains = ["other.example"]
 """
+
+
+def temporary(name: str) -> str:
+    """A temporary token."""
+    return "abtt1_" + mint.b64(hashlib.sha256(name.encode()).digest())
+
+
+def _issue(name: str, jid: str, ttl: float = 60.0) -> Issue:
+    digest = hashlib.sha256(temporary(name).encode()).digest()
+    return Issue(digest, jid, ttl, None, "website")
+
+
+TEMPORARY = (
+    _issue("alice's", "alice@example.org"),
+    _issue("bob's", "bob@example.org"),
+    _issue("alice's elsewhere", "alice@other.example"),
+    _issue("the administrator's", "admin@example.org"),
+    _issue("alice's where they are not accepted", "alice@jwt.example"),
+    _issue("over", "alice@example.org", 0.0),
+)
+"""The temporary tokens that there are; all can be used again and again, while they can be used."""
 
 
 def issuer(algorithm: str) -> str:
@@ -179,7 +204,7 @@ class Nobody:
 
 @dataclass(repr=False)
 class TokenHouse:
-    """As `tap.build` wires it, with the time in the test's hands."""
+    """As `house.build` wires it, with the time in the test's hands."""
 
     configuration: Configuration
     wall: float = NOW
@@ -188,10 +213,13 @@ class TokenHouse:
 
     def __post_init__(self) -> None:
         self.clock = clock = Clock()
+        self.ledger = InlineLedger(MemoryStore(), lambda: self.wall)
+        for issue in TEMPORARY:
+            now(self.ledger.ask(issue))
         surroundings = Surroundings(
             clock, Nobody(), lambda: self.wall, random.random,
-            issuers=tap.make_issuers(self.configuration, clock),
-            never_token=tap.never_token(self.configuration),
+            issuers=wiring.make_issuers(self.configuration, clock),
+            never_token=wiring.never_token(self.configuration), ledger=self.ledger,
         )  # type: ignore[arg-type]  # fmt: skip
         self.checkers = {
             name: named_checker(name, settings.make(surroundings))

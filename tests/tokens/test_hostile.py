@@ -36,6 +36,7 @@ from tests.tokens.issuers import (
     good,
     house,
     kid,
+    temporary,
 )
 from tests.tokens.mint import NOT_THERE, b64
 
@@ -149,6 +150,7 @@ def test_there_are_hostile_tokens_enough():
     assert all(TRIED[algorithm] >= 400 for algorithm in mint.ALGORITHMS), TRIED
     assert TRIED["compact"] >= 200
     assert TRIED["xcauth"] >= 150
+    assert TRIED["temporary"] >= 200
     assert sum(TRIED.values()) >= 8000
 
 
@@ -240,6 +242,7 @@ MAC_CONTROLS = {
     "xcauth": xcauth(NOW + 60),
     "xcauth, this second": xcauth(NOW),
     "xcauth, as far as can be": xcauth(NOW + XCAUTH_LIFETIME + 30),
+    "temporary": temporary("alice's"),
 }
 
 

@@ -6,13 +6,20 @@ credentials: root and the daemon's own user.
     {"command": "explain", "jid": "alice@example.org", "password": BASE64 or null}
     {"jid": …, "login": {…} or null, "exists": {…}}        what `explain` returns; "id" in both is
                                                            that of the request's line in the log
-    {"error": "…"}
+    {"command": "token-issue", "jid", "ttl": seconds or null, "uses": number or "any",
+     "device": "…", "note": "…"}
+    {"jid", "password", "expires_at", "id", "uses"}
+    {"command": "token-list", "jid"}
+    {"jid", "tokens": [{…}, …]}
+    {"command": "token-revoke", "id"}, or "jid", or "issuer" and "jti", or "issuer" and "before":
+    seconds since the epoch or null, or "token": BASE64 and "jid": whose it is, or null
+    {"revoked": how many; null where they are not counted}
+    {"error": "…"}                                         of those about tokens also "reason", and
+                                                           "unavailable": whether it cannot be told
 """
 
 from __future__ import annotations
 
-import base64
-import binascii
 import json
 import os
 from dataclasses import dataclass
@@ -26,11 +33,14 @@ from twisted.protocols.basic import LineOnlyReceiver
 from twisted.python.failure import Failure
 
 from authbridge.authenticator import Authenticator
+from authbridge.control import tokens
+from authbridge.control.members import BadCommand, Members, expect, optional_secret, text
 from authbridge.frontends import extauth
 from authbridge.frontends.http_answers import answer_of, answer_of_basic, answer_of_json
 from authbridge.model import Outcome, Trace
 from authbridge.peers import credentials
 from authbridge.secret import Secret
+from authbridge.token_office.office import TokenOffice
 from authbridge.wire.http import Answer
 
 LONGEST_LINE = 1 << 18
@@ -85,14 +95,26 @@ def _line(answer: Answer) -> str:
     return f"{answer.status} {answer.body.decode()}"
 
 
+def _read(line: bytes) -> Members:
+    """Raises BadCommand."""
+    try:
+        members = json.loads(line.decode())
+    except (ValueError, RecursionError):
+        raise BadCommand from None
+    if not isinstance(members, dict):
+        raise BadCommand
+    return members
+
+
 class ControlLine(LineOnlyReceiver):
     """One connection of a command of ours."""
 
     delimiter = b"\n"
     MAX_LENGTH = LONGEST_LINE
 
-    def __init__(self, explainer: Explainer) -> None:
+    def __init__(self, explainer: Explainer, office: TokenOffice | None) -> None:
         self._explainer = explainer
+        self._office = office
 
     def connectionMade(self) -> None:
         """Root and our own user, nobody else."""
@@ -112,16 +134,22 @@ class ControlLine(LineOnlyReceiver):
 
     async def _obey(self, line: bytes) -> None:
         try:
-            command = json.loads(line.decode())
-            jid, encoded = command["jid"], command["password"]
-            password = None if encoded is None else Secret(base64.b64decode(encoded, validate=True))
-            known = command["command"] == "explain" and isinstance(jid, str)
-        except (ValueError, TypeError, KeyError, RecursionError, binascii.Error):
-            known = False
-        if not known:
-            self._reply({"error": "this daemon does not know the command; is it of this version?"})
-            return
-        self._reply(await self._explainer.explain(jid, password))
+            reply = await self._answer(_read(line))
+        except BadCommand:
+            reply = {"error": "this daemon does not know the command; is it of this version?"}
+        self._reply(reply)
+
+    async def _answer(self, members: Members) -> dict[str, Any]:
+        """Raises BadCommand."""
+        name = members.pop("command", None)
+        if name == "explain":
+            expect(members, ("jid", "password"))
+            jid, password = text(members, "jid"), optional_secret(members, "password")
+            return await self._explainer.explain(jid, password)
+        if isinstance(name, str) and name in tokens.COMMANDS:
+            number = self._explainer.authenticator.number()
+            return await tokens.answer(self._office, name, members, number)
+        raise BadCommand
 
     def _failed(self, failure: Failure) -> None:
         log.failure("a command failed", failure)
@@ -138,9 +166,11 @@ class ControlFactory(Factory):
 
     noisy = False
 
-    def __init__(self, explainer: Explainer) -> None:
+    def __init__(self, explainer: Explainer, office: TokenOffice | None) -> None:
+        """`office`: None where the configuration keeps no tokens."""
         self._explainer = explainer
+        self._office = office
 
     def buildProtocol(self, addr: IAddress | None) -> ControlLine:
         """One connection."""
-        return ControlLine(self._explainer)
+        return ControlLine(self._explainer, self._office)
