@@ -5,6 +5,8 @@
 -- prosody-modules. From 0.12 on `prosodyctl install --server=https://modules.prosody.im/rocks/
 -- mod_auth_http` installs it; or copy mod_auth_http.lua from https://modules.prosody.im/
 -- into a folder of plugin_paths. Other modules that ask authbridge, and TLS: docs/http.md.
+-- conf/prosody/mod_auth_authbridge is one of our own: no password in a URL, an outage that is no wrong
+-- password, logins by the website's cookie; its README.md has it.
 
 plugin_paths = { "/usr/local/lib/prosody/modules" }
 
