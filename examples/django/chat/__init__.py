@@ -1,0 +1,1 @@
+"""Web chat for the users of a Django site, through authbridge."""

@@ -1,0 +1,1 @@
+"""The site: settings and addresses. The chat is in the application beside it."""
