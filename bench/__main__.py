@@ -5,7 +5,19 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 
-from bench import connector, daemon, ejabberd, extauth, http, ldap, line, tokens, xcauth
+from bench import (
+    connector,
+    daemon,
+    ejabberd,
+    extauth,
+    http,
+    ldap,
+    line,
+    stores,
+    tokens,
+    web,
+    xcauth,
+)
 from bench.processes import machine
 from bench.workplace import Workplace
 
@@ -18,6 +30,8 @@ PARTS: dict[str, Callable[[Workplace, int, float], None]] = {
     "daemon": daemon.run,
     "line": line.run,
     "tokens": tokens.run,
+    "stores": stores.run,
+    "web": web.run,
     "xcauth": xcauth.run,
 }
 

@@ -1,6 +1,6 @@
-/* http_load REQUESTS SECONDS PORT CONNECTIONS keep|new BODY: drives an HTTP server on 127.0.0.1,
- * one request outstanding on each connection; "new" opens one for each request. An answer is right
- * if its status is 200 and its body is BODY. */
+/* http_load REQUESTS SECONDS PORT CONNECTIONS keep|new BODY [STATUS]: drives an HTTP server on
+ * 127.0.0.1, one request outstanding on each connection; "new" opens one for each request. An
+ * answer is right if its status is STATUS (200) and its body is BODY. */
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -24,6 +24,7 @@ static struct connection connections[MOST];
 static struct pollfd polled[MOST];
 static struct sockaddr_in server;
 static size_t next_request;
+static const char *status = "200";
 
 static void dial(int i)
 {
@@ -56,15 +57,17 @@ static size_t complete(struct connection *connection, const char *body, int *rig
     size_t head = (size_t)(end - connection->buffer) + 4;
     if (connection->have < head + octets)
         return 0;
-    *right = strncmp(connection->buffer + 9, "200", 3) == 0 && octets == strlen(body) &&
+    *right = strncmp(connection->buffer + 9, status, 3) == 0 && octets == strlen(body) &&
              memcmp(end + 4, body, octets) == 0;
     return head + octets;
 }
 
 int main(int count, char **arguments)
 {
-    if (count != 7 || atoi(arguments[4]) > MOST)
+    if (count < 7 || count > 8 || atoi(arguments[4]) > MOST)
         return 2;
+    if (count == 8)
+        status = arguments[7];
     read_requests(arguments[1]);
     int wanted = atoi(arguments[4]), keep = strcmp(arguments[5], "keep") == 0, open = wanted;
     server.sin_family = AF_INET;

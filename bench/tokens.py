@@ -23,7 +23,7 @@ from joserfc.errors import SecurityWarning
 from joserfc.jwk import ECKey, OctKey, OKPKey, RSAKey
 from twisted.internet import reactor
 
-from authbridge import config, tap
+from authbridge import config, wiring
 from authbridge.model import JID, TOKEN_VALID, Outcome
 from authbridge.secret import Secret
 from authbridge.tokens import compact, xcauth
@@ -93,7 +93,7 @@ def run(place: Workplace, rounds: int, seconds: float) -> None:
             name = algorithm.lower()
             (daemon.folder / f"{name}.pem").write_bytes(key.as_pem(private=False))
             text.write(_ISSUER.format(name=name, algorithm=algorithm))
-    house = tap.build(config.load(daemon.configuration), lambda _line: None, reactor)
+    house = wiring.build(config.load(daemon.configuration), lambda _line: None, reactor)
     bridge = Bridge(house)
 
     users = [f"{user}@{domain}" for user, domain in jids()[:LOGINS]]
@@ -131,7 +131,7 @@ def run(place: Workplace, rounds: int, seconds: float) -> None:
 class Bridge:
     """The checker and the authenticator that the configuration makes."""
 
-    def __init__(self, house: tap.House) -> None:
+    def __init__(self, house: wiring.House) -> None:
         self._checker = house.checkers["tokens"].checker
         self._authenticator = house.authenticator
 

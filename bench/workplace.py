@@ -90,8 +90,11 @@ class Daemon:
         domains: int = 1,
         core: int | None = None,
         start: bool = True,
+        web: int | None = None,
+        more: str = "",
     ) -> None:
-        """`domains`: how many it serves; 0 is whatever it is asked for."""
+        """`domains`: how many it serves; 0 is whatever it is asked for. `web`: the port of its
+        listener for browsers, if it has one. `more` stands behind its configuration."""
         self.folder = place.folder / name
         self.folder.mkdir()
         self.port = free_port()
@@ -107,7 +110,11 @@ class Daemon:
         served = sorted({domain for _, domain in jids(domains)}) if domains else ["*"]
         for domain in served:
             text += f'[domains."{domain}"]\ncheck = ["tokens"]\nexists = "always"\n'
-        self.configuration.write_text(text)
+        if web is not None:
+            text = text.replace(
+                "[listen]\n", f'[listen]\nweb = ["tcp:{web}:interface=127.0.0.1"]\n'
+            )
+        self.configuration.write_text(text + more)
         for name, secret in _SECRETS.items():
             (self.folder / name).touch(mode=0o600)
             (self.folder / name).write_bytes(secret)
