@@ -1,4 +1,5 @@
 # make run     the daemon with a demonstration configuration, in the foreground
+# make demo    a website with a chat, to be opened in a browser
 # make test    installs what the tests need and runs them
 # make check   the quick part, for every edit: format, lint, types, layers, unit tests
 # make torture, make bench   by hand: see docs/testing.md
@@ -13,23 +14,32 @@ LONG := --ignore tests/cli --ignore tests/fuzz --ignore tests/recipes --ignore t
 	--ignore tests/ldap/test_mutations.py --ignore tests/ldap/test_codec_oracle.py
 
 # Of these the tests take every branch.
-FULLY := authbridge/model.py,authbridge/authenticator.py,authbridge/client_tls.py,authbridge/domains.py,authbridge/domain_names.py,authbridge/localparts.py,authbridge/takers.py,authbridge/wire/*,authbridge/connector/*,authbridge/ldap/*,authbridge/checkers/*,authbridge/tokens/*,authbridge/issuers/*,authbridge/outbound/*
+FULLY := authbridge/model.py,authbridge/authenticator.py,authbridge/chains.py,authbridge/logins.py,authbridge/token_logins.py,authbridge/jid_templates.py,authbridge/providers/*,authbridge/sql/*,authbridge/client_tls.py,authbridge/domains.py,authbridge/domain_names.py,authbridge/peers.py,authbridge/prebind.py,authbridge/rate.py,authbridge/troubles.py,authbridge/seen_users.py,authbridge/uses_of_state.py,authbridge/sessions/*,authbridge/stores/*,authbridge/token_office/*,authbridge/localparts.py,authbridge/takers.py,authbridge/wire/*,authbridge/connector/*,authbridge/ldap/*,authbridge/checkers/*,authbridge/tokens/*,authbridge/issuers/*,authbridge/outbound/*
 
 # Tests with real servers that go into a process of their own: those with Samba, which is started there
 # alone, and others that share none, as many as take the rest about as long as the unit tests and these.
-APART := $(patsubst %,tests/system/test_%*.py,389 active_directory directory_documents http standalone)
+APART := $(patsubst %,tests/system/test_%*.py,389 active_directory bosh directory_documents http prosody_module revocation seen standalone state temporary two_nodes)
 
-.PHONY: run test check lint unit system apart torture bench clean
+# Those with websites, OAuth providers and databases, likewise.
+AUTHORITIES := $(patsubst %,tests/system/test_%*.py,authorities oauth sql website)
+
+# Those with a browser, likewise.
+PAGES := $(patsubst %,tests/system/test_%*.py,example_django web_chat)
+
+.PHONY: run demo test check lint unit system apart authorities pages torture bench clean
 .DELETE_ON_ERROR:
 
 run: $(VENV)/installed
 	@demo/run
 
+demo: $(VENV)/installed
+	@demo/web
+
 test:
 	tests/install-debian-packages
 	$(MAKE) --no-print-directory lint
 	@# Much of the time is spent in waiting for servers and deadlines: two at once, each told when it is over.
-	$(MAKE) --no-print-directory --jobs 2 --output-sync=target system unit apart
+	$(MAKE) --no-print-directory --jobs 2 --output-sync=target system unit apart pages authorities
 
 check: lint
 	$(MAKE) --no-print-directory unit WITHOUT='$(LONG)'
@@ -50,26 +60,35 @@ unit: $(VENV)/tools
 	$(BIN)/coverage report
 
 system: $(VENV)/tools
-	$(BIN)/python -m pytest tests/system $(APART:%=--ignore-glob '%')
+	$(BIN)/python -m pytest tests/system $(patsubst %,--ignore-glob '%',$(APART) $(AUTHORITIES) $(PAGES))
 
 # Each process looks for its own secrets in what it has started.
 apart: $(VENV)/tools
 	$(BIN)/python -m pytest $(APART) tests/system/test_canary.py
 
+authorities: $(VENV)/tools
+	tests/install-npm-packages tests/system/oidc
+	$(BIN)/python -m pytest $(AUTHORITIES) tests/system/test_canary.py
+
+pages: $(VENV)/tools
+	tests/install-npm-packages
+	$(BIN)/python -m pytest $(PAGES) tests/system/test_canary.py
+
 torture: $(VENV)/tools
-	tests/install-debian-packages slapd ldap-utils
+	tests/install-debian-packages slapd ldap-utils redis-server
 	$(BIN)/python -m tests.fuzz.frames
 	$(BIN)/python -m tests.fuzz.requests
 	$(BIN)/python -m tests.fuzz.outages
+	$(BIN)/python -m tests.fuzz.temporary
 
 bench: $(VENV)/tools
-	@# slapd, nginx and the peers; python-ldap is built from its source.
-	tests/install-debian-packages slapd nginx libldap-dev libsasl2-dev sasl2-bin gcc libc6-dev python3-dev
+	@# slapd, nginx, Redis and the peers; python-ldap is built from its source.
+	tests/install-debian-packages slapd nginx redis-server libldap-dev libsasl2-dev sasl2-bin gcc libc6-dev python3-dev
 	$(BIN)/python -m pip install --quiet '.[bench]'
 	$(BIN)/python -m bench
 
 clean:
-	rm -rf $(VENV) .demo build *.egg-info
+	rm -rf $(VENV) .demo build *.egg-info examples/django/node_modules tests/browser/node_modules tests/system/oidc/node_modules
 
 # Not `pip install -e`: that would hide twisted/plugins from an installed Twisted.
 $(VENV)/installed: $(SOURCES)
@@ -82,5 +101,5 @@ $(VENV)/installed: $(SOURCES)
 	touch $@
 
 $(VENV)/tools: $(VENV)/installed
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check '.[test]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check '.[sql,test]'
 	touch $@

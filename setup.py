@@ -53,11 +53,13 @@ setup(
             "mypy >= 1.14, < 3",
             "mypy-zope >= 1.0.9, < 2",
             "openapi-spec-validator >= 0.7.1, < 1",
+            "playwright >= 1.50, < 2",  # drives Debian's Chromium
             "pytest >= 8.3, < 10",
             "ruff >= 0.9, < 1",
             "types-ldap3 >= 2.9.13, < 3",
             "types-passlib >= 1.7.7, < 2",
             "types-pymysql >= 1.1, < 2",
+            "websockets >= 13, < 18",
         ],
         "bench": [
             "aiohttp >= 3.11, < 4",

@@ -28,10 +28,11 @@ EXAMPLES = {
     "toml": (
         *("prosody-async]", "prosody-json]", "clients.mongooseim]", "outgoing_pools"),
         *("clients.ejabberd]", "clients.nginx]", "clients.nginx-unix]", "clients.traefik]"),
+        *("clients.prosody-oauth]", "clients.ejabberd-oauth]"),
         "[listen]",
     ),
-    "lua": ("http_async", "custom_http", "https://"),
-    "yaml": ("auth_opts", "forwardAuth"),
+    "lua": ("http_async", "custom_http", "https://", "oauth_external"),
+    "yaml": ("auth_opts", "forwardAuth", "oauth_db_type"),
     "sh": ("client new", "www-data", "install -d", "privkey.pem"),
     "ini": ("ExecStartPre",),
     "nginx": ("server unix",),
@@ -40,6 +41,8 @@ EXAMPLES = {
 OURS = [mark for mark in EXAMPLES["toml"] if mark != "outgoing_pools"]
 #: The XMPP domain of each of Prosody's recipes.
 DOMAINS = {mark: f"{mark.strip(':/').replace('_', '-')}.example" for mark in EXAMPLES["lua"]}
+#: The clients that show a secret, beside Prosody by mod_auth_http.
+BY_SECRET = ("prosody-json", "mongooseim", "ejabberd", "ejabberd-oauth")
 #: Theirs, all of them.
 USERS = {
     "alice": secret("wonderland"),
@@ -156,7 +159,7 @@ def running_recipes(folder: Path) -> Iterator[Recipes]:
     """The daemon, running."""
     daemon = Daemon(folder, [*DOMAINS.values()])
     pki = make_pki(folder / "live", ["localhost", "auth.example.org", *DOMAINS.values()])
-    secrets = {name: secret(name) for name in ("prosody-json", "mongooseim", "ejabberd")}
+    secrets = {name: secret(name) for name in BY_SECRET}
     for name, octets in secrets.items():
         write_private(folder / "clients" / name, octets + b"\n")
     run = Path(tempfile.mkdtemp(prefix="ab-", dir="/tmp"))

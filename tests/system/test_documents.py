@@ -7,7 +7,7 @@ import select
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -168,13 +168,13 @@ def demonstration(workspace: Path) -> Iterator[Demonstration]:
 
 
 def test_the_demonstrations_calls_show_what_they_say(demonstration: Demonstration) -> None:
-    """Pasted one by one: yes, no and a token over HTTP, yes and no over extauth, one explained."""
+    """Pasted one by one: yes, no and tokens over HTTP, yes and no over extauth, one explained."""
     *calls, explain = demonstration.calls
     said = [
         subprocess.run(["sh", "-c", call], capture_output=True, text=True, check=True).stdout
         for call in calls
     ]
-    answers = ["true", "false", "true", "00 02 00 01", "00 02 00 00"]
+    answers = ["true", "false", "true", "true\nfalse", "00 02 00 01", "00 02 00 00"]
     assert [text.strip() for text in said] == answers
     pid, terminal = pty.fork()
     if pid == 0:
@@ -196,21 +196,44 @@ def test_the_demonstrations_calls_show_what_they_say(demonstration: Demonstratio
     assert b"wonderland" not in told
 
 
-def test_a_demonstration_of_before_tokens_shows_none(workspace: Path) -> None:
-    """Its configuration is left as it is, and has no issuer: the call with a token would fail."""
-    folder = workspace / "older"
-    first = Demonstration(folder)
-    first.process.stop()
-    assert sum("token issue" in call for call in first.calls) == 1
-    configuration = folder / "authbridge.toml"
-    text = configuration.read_text()
+def without_temporary(text: str) -> str:
+    """The demonstration's configuration as it was before there were temporary tokens."""
+    text = re.sub(r"\[authbridge\].*?(?=\[listen\])", "", text, flags=re.DOTALL)
+    text = re.sub(r"\[clients\.chat\].*?(?=\[domains)", "", text, flags=re.DOTALL)
+    return text.replace('["compact", "temporary"]', '["compact"]')
+
+
+def without_tokens(text: str) -> str:
+    """And as it was before there were any."""
+    text = without_temporary(text)
     text = re.sub(r"\[checkers\.tokens\].*(?=\[checkers\.local\])", "", text, flags=re.DOTALL)
     text = text.replace('check = ["tokens", "local"]\nexists = ["local"]', 'check = ["local"]')
     assert "token" not in text
+    return text
+
+
+@pytest.mark.parametrize(
+    ("older", "not_shown"),
+    [(without_temporary, ["/tokens"]), (without_tokens, ["/tokens", "token issue"])],
+)
+def test_a_demonstration_of_an_earlier_version_shows_what_it_has(
+    workspace: Path, older: Callable[[str], str], not_shown: list[str]
+) -> None:
+    """Its configuration is left as it is: calls with what it does not have would fail."""
+    folder = workspace / f"older-{len(not_shown)}"
+    first = Demonstration(folder)
+    first.process.stop()
+    for mark in not_shown:
+        assert sum(mark in call for call in first.calls) == 1
+    configuration = folder / "authbridge.toml"
+    text = older(configuration.read_text())
+    assert "temporary" not in text
     configuration.write_text(text)
     again = Demonstration(folder, first.port)
     again.process.stop()
-    assert again.calls == [call for call in first.calls if "token issue" not in call]
+    assert again.calls == [
+        call for call in first.calls if not any(mark in call for mark in not_shown)
+    ]
     assert configuration.read_text() == text
     shutil.rmtree(folder)
 

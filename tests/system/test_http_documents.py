@@ -9,6 +9,7 @@ import subprocess
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -163,6 +164,25 @@ def test_ejabberds_setting_leads_here(recipes: Recipes) -> None:
     url, alice = to["host"] + to["path_prefix"], USERS["alice"]
     assert recipes.check_password(url, to["basic_auth"], "alice", alice) == (200, b"true")
     assert recipes.check_password(url, to["basic_auth"], "alice", b"wrong") == (200, b"false")
+
+
+def test_ejabberds_setting_for_oauth_leads_here(recipes: Recipes) -> None:
+    """With the credentials as the header has them; and it keeps no answer."""
+    options = read_yaml(recipes, "oauth_db_type")
+    assert (options["oauth_db_type"], options["oauth_use_cache"]) == ("rest", False)
+    assert "disable_sasl_mechanisms" not in options
+    name, _, shown = options["ext_api_headers"].partition(":")
+    assert (name, shown) == ("Authorization", basic(b"ejabberd-oauth", b"the-secret").decode())
+    ours = basic(b"ejabberd-oauth", recipes.secrets["ejabberd-oauth"]).decode()
+    address = urlsplit(options["ext_api_url"] + options.get("ext_api_path_oauth", "/oauth"))
+    for credentials, expected in ((ours, (404, b"{}")), (shown, (401, None))):
+        connection = http.client.HTTPConnection(address.netloc, timeout=90)
+        headers = {"Authorization": credentials, "Content-Type": "application/json"}
+        connection.request("POST", f"{address.path}/lookup", b'{"token": "nobodys"}', headers)
+        answer = connection.getresponse()
+        body = answer.read()
+        connection.close()
+        assert (answer.status, body if expected[1] else None) == expected
 
 
 def test_traefiks_setting_leads_here(recipes: Recipes) -> None:

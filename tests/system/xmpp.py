@@ -157,13 +157,17 @@ class Client:
             self.failure_text = str(closed)
             return CLOSED
         if answer.tag == f"{{{SASL}}}success":
-            self._open_stream()
-            self._features()
+            self.restart()
             return SESSION
         assert answer.tag == f"{{{SASL}}}failure", answer.tag
         text = _child(answer, "text")
         self.failure_text = "" if text is None else text.text or ""
         return condition(answer)
+
+    def restart(self) -> None:
+        """Begin the stream again, as everybody does who is let in."""
+        self._open_stream()
+        self._features()
 
     def bind(self, resource: str = "tests") -> str:
         """Bind a resource after a login; the full JID the server gave."""
