@@ -93,7 +93,7 @@ def flask(folder: Path, there: Mapping[str, str], users: list[str]) -> list[Answ
     """The same, through Flask's test client."""
     from flask import Flask
 
-    module = python(write(folder / "chat.py", example("python", "flask"), there))
+    module = python(write(folder / "chat.py", example("python", "chat = Blueprint"), there))
     app = Flask(__name__)
     app.secret_key = "of the tests"
     app.register_blueprint(module.chat)

@@ -17,28 +17,30 @@ import pytest
 from joserfc.jwk import OKPKey
 from twisted.internet import reactor
 
-from authbridge import config, preparation, tap
+from authbridge import config, preparation, wiring
 from authbridge.issuers.settings import IssuerSettings
 from authbridge.model import Outcome, Reason
 from authbridge.secret import Secret
 from authbridge.settings import Mistakes, Table
 from authbridge.tokens import base64url, compact, xcauth
-from tests.recipes import sites
+from tests.recipes import sites, temporary
 from tests.recipes.document import ROOT, blocks, example, languages, tables, write
 from tests.recipes.sites import Answer
 
 #: The examples by language, and what only one of them has in it.
 EXAMPLES = {
-    "toml": ("checkers.corp]", "guest-tokens", "jwks_url", "nextcloud"),
-    "sh": ("key new", "genpkey", "token issue", "token explain"),
-    "text": ("thumbprint", "What it says", "signer="),
-    "python": ("def compact_token", "django", "flask"),
-    "php": ("function compact_token", "session_start", "openssl_sign"),
-    "js": ("converse.initialize", "exports.compactToken", "createServer"),
+    "toml": ("checkers.corp]", "guest-tokens", "jwks_url", "nextcloud", *temporary.TOML),
+    "sh": ("key new", "genpkey", "--issuer forum", "token explain", *temporary.SH),
+    "text": ("thumbprint", "What it says", "signer=https", "signer=temporary"),
+    "json": ('"password"', '"active"'),
+    "python": ("def compact_token", "django", "chat = Blueprint", *temporary.PYTHON),
+    "php": ("function compact_token", "session_start", "openssl_sign", *temporary.PHP),
+    "js": ("converse.initialize", "exports.compactToken", "createServer", *temporary.JS),
 }
 VECTORS = ROOT / "tests" / "vectors" / "tokens"
 MEMBER = "member-1"
-KINDS = "| | `jwt` | `compact` | `xcauth` |"
+KINDS = "| | `jwt` | `compact` | `xcauth` | `temporary` |"
+_OF_TOKENS = ("token_", "tokens_", "keys_", "rate_", "state_")
 LENGTHS = r"(\d+) to (\d+) \("
 """Of signed tokens, least and most, in the table of kinds: with ES256, RS256 of two sizes."""
 
@@ -172,7 +174,7 @@ class Bridge:
     """What the commands have said that make keys."""
     listed: subprocess.CompletedProcess[str]
     """And the one that lists them, while there were no others."""
-    house: tap.House
+    house: wiring.House
     log: list[str]
     """The lines of logins."""
 
@@ -208,12 +210,14 @@ def bridge(tmp_path_factory: pytest.TempPathFactory) -> Bridge:
     guests = OKPKey.generate_key("Ed25519").as_pem(private=False).decode()
     write(keys / "guests.pem", guests, {})
     write(keys / "nextcloud.secret", "abcdefghijklmnopqrstuvw", {})
-    path = write(folder / "authbridge" / "authbridge.toml", example("toml", "corp"), there)
+    path = write(
+        folder / "authbridge" / "authbridge.toml", example("toml", "checkers.corp]"), there
+    )
     listed = shell(folder, there, "authbridge key list")
     assert shell(folder, there, example("sh", "genpkey")).returncode == 0
     shutil.copy(folder / "public.pem", keys / "www" / "site.pem")
     log: list[str] = []
-    house = tap.build(config.load(path, listens=False), log.append, reactor)
+    house = wiring.build(config.load(path, listens=False), log.append, reactor)
     return Bridge(folder, there, made, listed, house, log)
 
 
@@ -269,7 +273,7 @@ def normal(bridge: Bridge, text: str) -> str:
 def test_documented_commands_make_the_keys_that_are_shown(bridge: Bridge) -> None:
     """With the tables of the configuration, and what is in force afterwards."""
     assert (bridge.made.returncode, bridge.made.stderr) == (0, "")
-    shown = tomllib.loads(example("toml", "corp"))["issuers"]
+    shown = tomllib.loads(example("toml", "checkers.corp]"))["issuers"]
     shown["forum"].pop("users")
     tables = re.findall(
         r"^\[issuers.*?(?:\n\n|\Z)", normal(bridge, bridge.made.stdout), re.MULTILINE | re.DOTALL
@@ -281,13 +285,13 @@ def test_documented_commands_make_the_keys_that_are_shown(bridge: Bridge) -> Non
 
 def test_documented_commands_issue_and_explain_tokens(bridge: Bridge) -> None:
     """The log has the line that is shown."""
-    issued = shell(bridge.folder, bridge.there, example("sh", "token issue"))
+    issued = shell(bridge.folder, bridge.there, example("sh", "--issuer forum"))
     assert (issued.returncode, issued.stderr) == (0, "")
     of_member, of_alice = issued.stdout.split()
     assert f"kind jwt, {len(of_alice)} octets" in example("text", "What it says")
     assert bridge.judge("member-1@example.org", of_member).reason is Reason.TOKEN_VALID
     assert bridge.judge("alice@example.org", of_alice).reason is Reason.TOKEN_VALID
-    assert normal(bridge, bridge.log[-1] + "\n") == normal(bridge, example("text", "signer="))
+    assert normal(bridge, bridge.log[-1] + "\n") == normal(bridge, example("text", "signer=https"))
     told = shell(bridge.folder, bridge.there, example("sh", "token explain"), of_alice + "\n")
     assert (told.returncode, told.stderr) == (1, "")
     assert normal(bridge, told.stdout) == normal(bridge, example("text", "What it says"))
@@ -401,10 +405,10 @@ def test_pages_script_is_a_script(tmp_path: Path) -> None:
 
 def test_documented_configurations_have_no_mistake(bridge: Bridge) -> None:
     """Each, and what is to be added to the first one."""
-    with_xcauth = example("toml", "corp").replace('"compact"]', '"compact", "xcauth"]')
+    with_xcauth = example("toml", "checkers.corp]").replace('"compact"]', '"compact", "xcauth"]')
     for text in (
         example("toml", "guest-tokens"),
-        example("toml", "corp") + example("toml", "jwks_url"),
+        example("toml", "checkers.corp]") + example("toml", "jwks_url"),
         with_xcauth + example("toml", "nextcloud"),
     ):
         path = write(bridge.folder / "authbridge" / "other.toml", text, bridge.there)
@@ -421,6 +425,7 @@ def test_every_setting_of_an_issuer_is_documented() -> None:
 
 def test_every_reason_of_tokens_is_documented() -> None:
     """In the table, once."""
-    shown = [row["reason"] for row in tables("| reason | it means | do |")]
-    there = [reason.value for reason in Reason if reason.value.startswith(("token_", "keys_"))]
+    rows = tables("| reason | it means | do |")
+    shown = [reason for row in rows for reason in row["reason"].replace("`", "").split(", ")]
+    there = [reason.value for reason in Reason if reason.value.startswith(_OF_TOKENS)]
     assert sorted(shown) == sorted(there)
