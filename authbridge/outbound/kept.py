@@ -14,15 +14,20 @@ from authbridge.outbound.links import Link
 class Kept:
     """Those to one server."""
 
-    def __init__(self, clock: IReactorTime, seconds: float) -> None:
-        """Each is kept so long."""
+    def __init__(self, clock: IReactorTime, seconds: float, most: int) -> None:
+        """Each is kept so long, unless there come more than so many."""
         self._clock = clock
         self._seconds = seconds
+        self._most = most
         self._timers: dict[Link, IDelayedCall] = {}
         """In the order in which they came."""
 
     def put(self, link: Link) -> None:
-        """Keep one whose answer is here."""
+        """Keep this one; the oldest makes way."""
+        if len(self._timers) >= self._most:
+            oldest = next(iter(self._timers))
+            self.drop(oldest)
+            oldest.abort()
         self._timers[link] = self._clock.callLater(self._seconds, self._end, link)
 
     def take(self) -> Link | None:

@@ -140,6 +140,8 @@ class Link(Protocol):
         """Whether anything has come of the answer to the last request."""
         self.idle = False
         """Whether it has answered what it was asked, and may be kept."""
+        self.left = False
+        """Whether nobody waits for an answer, but the server may still read what was sent."""
         self._ending = False
 
     def begin(self) -> None:
@@ -224,6 +226,14 @@ class Link(Protocol):
         if self.transport is not None:
             self.transport.abortConnection()
 
+    def leave(self) -> None:
+        """Let nothing through any more, and let what was sent arrive: `abort` takes back what the
+        server has not read yet. With TLS somebody has to abort it later, since ejabberd does not
+        read what comes together with a goodbye either."""
+        self.left = self.over = True
+        if self._server is None:
+            self.transport.loseConnection()
+
     def end(self) -> None:
         """HTTP has no more use for it. What still comes of an answer is let through, and then there
         is no long goodbye."""
@@ -250,6 +260,11 @@ class _Ending:
     def loseConnection(self) -> None:
         """See ITransport."""
         self._link.end()
+
+    def abortConnection(self) -> None:
+        """See ITCPTransport. HTTP does so with what is cancelled."""
+        if not self._link.left:
+            self._transport.abortConnection()
 
 
 @implementer(IBodyProducer)

@@ -38,6 +38,10 @@ from authbridge.turns import LineFull, Turns
 
 KEPT = 10.0
 """Seconds for which a connection without a request is kept."""
+GOODBYE = 10.0
+"""Seconds that a server which need not answer has to read what it was sent."""
+MOST_LEFT = 256
+"""Connections to one that has not yet done so: no request waits for these."""
 MOST_WAITING = 1000
 """Requests that wait for one of the connections."""
 
@@ -95,7 +99,8 @@ class WebServer:
         self._reactor = reactor
         self._most_octets = most_octets
         self._turns = Turns(at_once, MOST_WAITING)
-        self._kept = Kept(reactor, KEPT)
+        self._kept = Kept(reactor, KEPT, at_once)
+        self._left = Kept(reactor, GOODBYE, MOST_LEFT)
         self._route = Route(Place.of(url), context, reactor, most_octets)
         self._requests: set[_Request] = set()
         self._closed = False
@@ -127,13 +132,14 @@ class WebServer:
         silence: float,
     ) -> Response | None:
         """The same for what need not be answered: None where nothing has come `silence` seconds
-        after it was sent, over a connection that is still there, and is ended then."""
+        after it was sent, over a connection that is still there, and is left then."""
         return await self._within(timeout, _Request(method, headers, body, self._reactor, silence))
 
     def close(self) -> None:
         """End every connection; whoever waits for an answer gets none, nor does anybody later."""
         self._closed = True
         self._kept.clear()
+        self._left.clear()
         for request in tuple(self._requests):
             request.settle(Failure(Unreached(_CLOSED)))
 
@@ -186,7 +192,9 @@ class WebServer:
             stale = link is not None and link.stale
             raise Unreached(words_for(error, link), stale=stale) from None
         finally:
-            if request.link is not None and not request.link.idle:
+            if request.link is not None and request.link.left:
+                self._left.put(request.link)
+            elif request.link is not None and not request.link.idle:
                 request.link.close("we have ended the connection")
 
     async def _ask(self, request: _Request) -> Response:
@@ -216,10 +224,14 @@ class WebServer:
 
     async def connection(self, request: _Request) -> HTTP11ClientProtocol:
         """One for this request: a kept one, or another."""
-        link = self._kept.take() or await self._route.connect(self._kept.drop)
+        link = self._kept.take() or await self._route.connect(self._drop)
         link.begin()
         request.link = link
         return link.http
+
+    def _drop(self, link: Link) -> None:
+        self._kept.drop(link)
+        self._left.drop(link)
 
     def endpointForURI(self, uri: URI) -> None:
         """See IAgentEndpointFactory. There is one URL, since no redirect is followed."""
@@ -273,6 +285,7 @@ class _Request:
     def _quiet(self) -> None:
         assert self.link is not None  # it was sent on one that is still there
         if not self.link.heard:
+            self.link.leave()
             self.settle(None)
 
 

@@ -9,7 +9,7 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.logger import LogLevel
 
 from authbridge.model import JID
-from authbridge.outbound import bosh, bosh_login
+from authbridge.outbound import bosh, bosh_login, web_server
 from authbridge.outbound.bosh import BoshRefused, BoshServer, BoshUnreachable
 from authbridge.secret import Secret
 from authbridge.wire import bosh as wire
@@ -234,7 +234,7 @@ def test_a_session_is_paused_where_that_is_offered(network, server, log_in, crea
     assert now(login).rid == FIRST + 5
     assert server.kinds == [*LOGIN, "pause"]
     assert server.of("pause")[0].element.get("pause") == seconds
-    network.settle()
+    network.settle(web_server.GOODBYE)
     assert network.open == []
 
 

@@ -634,6 +634,51 @@ def test_silence_is_no_failure_of_what_need_not_be_answered(network, made, ask):
     network.settle(0.01)
     assert now(asking) is None
     assert network.servers[0].requests[0].body == b"body"
+
+
+def test_who_is_silent_has_time_to_read_what_was_sent(network, made, ask):
+    """Of a connection that is aborted nothing may be read any more."""
+    asking = ask(made(), b"body", silence=0.25)
+    network.settle(0.25)
+    assert now(asking) is None
+    network.settle(web_server.GOODBYE - 0.01)
+    assert len(network.open) == 1
+    network.settle(0.01)
+    assert network.open == []
+
+
+def test_of_many_that_are_silent_the_first_makes_way(network, made, ask, monkeypatch):
+    monkeypatch.setattr(web_server, "MOST_LEFT", 2)
+    server = made()
+    for count in (1, 2, 2):
+        asking = ask(server, b"body", silence=0.25)
+        network.settle(0.25)
+        assert now(asking) is None
+        assert len(network.open) == count
+    assert [web.lost for web in network.servers] == [True, False, False]
+    server.close()
+    network.settle()
+
+
+@pytest.mark.parametrize("url", [URL, PLAIN_URL])
+def test_what_the_silent_one_says_in_the_end_is_nobodys(network, made, ask, url):
+    server = made(url=url)
+    asking = ask(server, b"body", silence=0.25)
+    network.settle(0.25)
+    assert now(asking) is None
+    network.servers[0].transport.write(DONE)
+    network.servers[0].transport.loseConnection()
+    network.settle()
+    assert network.open == []
+    network.settle(web_server.GOODBYE)
+
+
+def test_without_tls_it_is_told_at_once_that_nobody_listens(network, made, ask):
+    asking = ask(made(url=PLAIN_URL), b"body", silence=0.25)
+    network.settle(0.25)
+    network.settle()
+    assert now(asking) is None
+    assert network.servers[0].requests[0].body == b"body"
     assert network.open == []
 
 
