@@ -225,10 +225,7 @@ class Database:
                 raise _Stale(fault.reason, fault.words, gone=True) from None
             raise
         except exc.DBAPIError as error:
-            if errors.is_of_data(error):
-                words = "the query meets a value that it cannot use (a data error)"
-                raise failed(words) from None
-            raise failed(f"the query fails: {said(errors.original(error))}") from None
+            raise _fault_of(error) from None
         except Exception as error:  # noqa: BLE001 - fed with garbage, a library raises anything
             raise failed(f"its answer cannot be read ({type(error).__name__})") from None
 
@@ -282,6 +279,16 @@ class Database:
         made = drivers.connect(self._settings, self._opening.question.at)
         self._opening.made = made
         return made.raw
+
+
+def _fault_of(error: exc.DBAPIError) -> Fault:
+    """What comes of a query, on a connection that is still there."""
+    if errors.is_of_data(error):
+        return failed("the query meets a value that it cannot use (a data error)")
+    words = said(errors.original(error))
+    if errors.is_too_late(error):
+        return unreachable(words, gone=False)
+    return failed(f"the query fails: {words}")
 
 
 class _Stale(Fault):

@@ -10,6 +10,8 @@ _ENDED = (
     *("57P01", "57P02", "57P03"),  # PostgreSQL's admin_shutdown, crash_shutdown, cannot_connect_now
     *(1053, 1077, 1079, 1927),  # MySQL's and MariaDB's: shut down, killed
 )
+_TOO_LATE = ("57014", 1969, 3024)
+"""PostgreSQL's query_canceled; MariaDB's and MySQL's of a query that has had all of its time."""
 _NO_SUCH_TEXT = ("22021", "22P05")
 """PostgreSQL's, of a name that the database's character set cannot write."""
 _MIX_OF_COLLATIONS, _OF_A_VALUE = 1267, "COERCIBLE"
@@ -48,3 +50,9 @@ def is_of_data(error: exc.DBAPIError) -> bool:
 def ended(error: exc.DBAPIError) -> bool:
     """Whether a server tells that it has ended the connection."""
     return _is_one(error, _ENDED)
+
+
+def is_too_late(error: exc.DBAPIError) -> bool:
+    """Whether the server has ended the query itself. It has as much time there as we wait for it:
+    which of both ends it is chance."""
+    return _is_one(error, _TOO_LATE)

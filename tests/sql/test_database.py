@@ -187,6 +187,26 @@ def test_a_fresh_connection_that_ends_is_an_outage(database, fake):
     assert fault(database.run(fake.work)).reason is Reason.DATABASE_UNREACHABLE
 
 
+def test_a_query_that_the_server_ends_for_its_time_has_no_answer(database, fake):
+    """As when we end it ourselves: others may be answered."""
+
+    class Canceled(sqlite3.OperationalError):
+        sqlstate = "57014"
+
+    words = "canceling statement due to statement timeout"
+    fake.keeps(database)
+    for error in (
+        exc.OperationalError("q", {}, Canceled(words)),
+        of_number(1969, words),
+        of_number(3024, words),
+    ):
+        fake.errors = [error]
+        found = fault(database.run(fake.work))
+        assert found.reason is Reason.DATABASE_UNREACHABLE
+        assert (found.words, found.gone) == (words, False)
+    assert now(database.run(fake.work)) == "done"
+
+
 def test_every_connection_that_was_idle_may_have_ended(settings, fake):
     """Whoever finds one out gets another in its place, and not the next of them."""
     reactor = Reactor()
