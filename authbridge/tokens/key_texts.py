@@ -98,11 +98,14 @@ def read_secret(content: bytes, source: str, name: str) -> Found:
     """A bare secret, without the end of its line. Raises BadKey."""
     if content.startswith(_MARKS):
         raise BadKey(f"{source} begins with a byte order mark; save it as UTF-8 without one")
-    secret = content.removesuffix(b"\n").removesuffix(b"\r")
+    line = content.removesuffix(b"\n")
+    secret = line.removesuffix(b"\r")
     if not secret.strip():
         raise BadKey(f"{source} is empty")
     if b"\n" in secret and _TEXT.fullmatch(secret):
         raise BadKey(f"{source} has more than one line; a secret is one")
+    for octets in (content, line):  # the last octet of a public key may look like the end of a line
+        _import(octets, "oct", source)
     return Found(_import(secret, "oct", source), _named(name, source), source)
 
 

@@ -7,7 +7,7 @@ import hashlib
 import json
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric import dsa, ed448, rsa, x448, x25519
+from cryptography.hazmat.primitives.asymmetric import dsa, ed448, ed25519, rsa, x448, x25519
 from cryptography.hazmat.primitives.serialization import (
     BestAvailableEncryption,
     Encoding,
@@ -438,6 +438,18 @@ def test_the_text_of_a_public_key_in_place_of_a_secret_is_not_taken():
         assert str(raised.value) == "keys/www.pem is a public key, and no secret"
     with pytest.raises(BadKey, match="more than one line"):
         key_texts.read_secret(ES256.public_pem(), "keys/www.pem", "www")
+
+
+@pytest.mark.parametrize("last", [b"\n", b"\r", b"\r\n"])
+@pytest.mark.parametrize("behind", [b"", b"\n", b"\r\n"])
+def test_a_public_key_that_ends_like_a_line_is_no_secret_either(last, behind):
+    """In DER one in a hundred does."""
+    point = ed25519.Ed25519PublicKey.from_public_bytes(b"x" * (32 - len(last)) + last)
+    der = point.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    assert der.endswith(b"x" + last)
+    with pytest.raises(BadKey) as raised:
+        key_texts.read_secret(der + behind, "keys/www.pem", "www")
+    assert str(raised.value) == "keys/www.pem is a public key, and no secret"
 
 
 @pytest.mark.parametrize(
