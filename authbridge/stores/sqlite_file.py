@@ -174,6 +174,9 @@ def _look(path: Path) -> None:
     read as if nobody could write to it, without a lock and without its log."""
     connection = _connect(path, "mode=ro&immutable=1")
     try:
+        # As another process is writing the first pages there may be fewer than the header says.
+        # That is no damage: whether there is any is found out under the lock.
+        connection.execute("PRAGMA writable_schema=ON")
         (application,) = connection.execute("PRAGMA application_id").fetchone()
         (pages,) = connection.execute("PRAGMA page_count").fetchone()
     finally:

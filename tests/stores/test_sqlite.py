@@ -500,6 +500,33 @@ def test_of_two_processes_that_make_the_file_at_once_one_has_it_at_most(tmp_path
         assert rows(path, "PRAGMA integrity_check") == [("ok",)]
 
 
+LOCKED = """
+import fcntl, sys
+with open(sys.argv[1], "r+b") as file:
+    fcntl.lockf(file, fcntl.LOCK_EX, 512, 0x40000000)  # as SQLite does (os_unix.c)
+    print("locked", flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_a_file_whose_first_pages_are_just_being_written_is_in_use_and_not_damaged(
+    store, new_store, path
+):
+    """The first page says how many there will be."""
+    store.close()
+    whole = path.read_bytes()
+    path.write_bytes(whole[:4096])
+    with subprocess.Popen(
+        [sys.executable, "-c", LOCKED, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as other:
+        assert other.stdout.readline() == b"locked\n"
+        assert refusal(new_store()).words == IN_USE
+        other.stdin.close()
+    assert refusal(new_store()).words.startswith("is damaged")  # should it have ended there
+    path.write_bytes(whole)
+    new_store().open()
+
+
 # Faults
 
 
