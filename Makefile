@@ -37,6 +37,10 @@ demo: $(VENV)/installed
 
 test:
 	tests/install-debian-packages
+	@# Before there is a test that would have to wait for it.
+	tests/install-npm-packages
+	tests/install-npm-packages tests/system/oidc
+	tests/install-npm-packages examples/django
 	$(MAKE) --no-print-directory lint
 	@# Much of the time is spent in waiting for servers and deadlines: two at once, each told when it is over.
 	$(MAKE) --no-print-directory --jobs 2 --output-sync=target system unit apart pages authorities
@@ -72,6 +76,7 @@ authorities: $(VENV)/tools
 
 pages: $(VENV)/tools
 	tests/install-npm-packages
+	tests/install-npm-packages examples/django
 	$(BIN)/python -m pytest $(PAGES) tests/system/test_canary.py
 
 torture: $(VENV)/tools
