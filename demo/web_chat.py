@@ -16,6 +16,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from http.client import HTTPException
 from pathlib import Path
 from types import FrameType
 from typing import NoReturn
@@ -23,7 +24,7 @@ from typing import NoReturn
 from web_files import DOMAIN, EXAMPLE, PASSWORDS, Files, Trouble
 
 #: Seconds.
-START, STOP = 60.0, 10.0
+START, STOP = 120.0, 10.0
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 _USERS = """\
@@ -102,7 +103,7 @@ class Demonstration:
         expected = {"/login": 200, "/chat/credentials": 401, "/http-bind": 200}
         try:
             return all(self._status(path) == status for path, status in expected.items())
-        except OSError:
+        except (OSError, HTTPException):
             return False
 
     def _status(self, path: str) -> int:

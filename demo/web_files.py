@@ -58,28 +58,22 @@ class Trouble(Exception):
     """Why there is no demonstration, in words for whoever wants it."""
 
 
-def is_free(port: int) -> bool:
-    """Whether nothing listens there."""
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            return False
-    return True
+_reserved: list[socket.socket] = []
 
 
-def free_ports(first: int, number: int) -> list[int]:
-    """`first`, if it is one and free, and others that are."""
-    probes = [socket.socket() for _ in range(number)]
+def reserve(port: int) -> int:
+    """This port, where nothing listens on it, or one that is free; 0: any. It stays reserved as
+    long as this program runs: who asks for the port by its number, as servers do, gets it, and the
+    kernel gives it to nobody else."""
+    held = socket.socket()
+    held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        for probe in probes:
-            probe.bind(("127.0.0.1", 0))
-        found: list[int] = [probe.getsockname()[1] for probe in probes]
-    finally:
-        for probe in probes:
-            probe.close()
-    return [first, *found[1:]] if first and is_free(first) else found
+        held.bind(("127.0.0.1", port))
+    except OSError:
+        held.bind(("127.0.0.1", 0))
+    _reserved.append(held)
+    found: int = held.getsockname()[1]
+    return found
 
 
 def replaced(text: str, there: Mapping[str, str]) -> str:
@@ -104,7 +98,8 @@ class Files:
     def __init__(self, folder: Path, port: int) -> None:
         """`port`: of the site, unless it is taken."""
         self.folder = folder
-        self.port, self.django, self.http, self.web, self.prosody = free_ports(port, 5)
+        self.port = reserve(port)
+        self.django, self.http, self.web, self.prosody = (reserve(0) for _ in range(4))
         self.hosts = ("127.0.0.1", "localhost")
         self.origins = [f"http://{host}:{self.port}" for host in self.hosts]
 
