@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 
 from authbridge.connector import LAST_WORDS, Connector
 from authbridge.connector import daemon as way
+from authbridge.connector import relay as relaying
 from authbridge.connector.daemon import Unsafe
 from authbridge.connector.relay import HELLO, MOST_PENDING, SEND_AHEAD, NotAdmitted, Relay
 from authbridge.connector.report import QUIET, Report
@@ -26,6 +27,8 @@ from authbridge.wire.extauth import ERROR, FALSE, TRUE, FrameReader, Hello, Malf
 
 DEADLINE = 8.0
 HI = Hello(DEADLINE, ERROR, TRUE).encode()
+PATIENT = Hello(600.0, ERROR, TRUE)
+"""Of a daemon that is there: a machine that stalls for some seconds is no outage."""
 AUTH, ISUSER, SETPASS = b"auth:a:b:c", b"isuser:a:b", b"setpass:a:b:c"
 
 
@@ -365,7 +368,7 @@ class Daemon:
         self.listener.listen(5)
         self.line: socket.socket | None = None
 
-    def accept(self, hello: bytes = HI) -> None:
+    def accept(self, hello: bytes = PATIENT.encode()) -> None:
         if self.line is not None:
             self.line.close()
         self.line, _ = self.listener.accept()
@@ -376,6 +379,11 @@ class Daemon:
         assert self.line is not None
         head = self._read(6)
         return int.from_bytes(head[:4], "big"), self._read(int.from_bytes(head[4:], "big"))
+
+    def wait(self) -> None:
+        """Until there is something to read, which is left unread."""
+        assert self.line is not None
+        assert self.line.recv(1, socket.MSG_PEEK), "the connector has closed"
 
     def _read(self, count: int) -> bytes:
         assert self.line is not None
@@ -562,7 +570,8 @@ class TestConnector:
         assert "closed the connection" in ejabberd.reported()
         again.close()
 
-    def test_a_daemon_that_comes_later_answers_what_waits(self, folder):
+    def test_a_daemon_that_comes_later_answers_what_waits(self, folder, monkeypatch):
+        monkeypatch.setattr(relaying, "TERMS", PATIENT)  # so long is the daemon waited for
         ejabberd = Ejabberd(str(folder / "s"))
         ejabberd.ask(AUTH)
         assert "the daemon is not running" in ejabberd.reported()
@@ -587,7 +596,8 @@ class TestConnector:
         ejabberd.end()
 
     def test_owed_answers_are_written_before_the_end(self, daemon):
-        ejabberd = Ejabberd(str(daemon.path))
+        # By its clock no time passes: the last words last until the answer is there.
+        ejabberd = Ejabberd(str(daemon.path), monotonic=lambda: 1000.0)
         daemon.accept()
         ejabberd.ask(AUTH)
         number, _ = daemon.question()
@@ -652,12 +662,18 @@ class TestConnector:
         daemon.accept()  # it comes again
 
     def test_a_broken_connection_is_reported(self, daemon, ejabberd):
-        daemon.accept(b"")
-        # Unread octets at a close reset the connection instead of ending it.
-        ejabberd.connector._socket.send(b"x")
-        daemon.hang_up()
-        assert "the connection to the daemon broke" in ejabberd.reported()
         daemon.accept()
+        ejabberd.ask(AUTH)
+        daemon.wait()
+        # Unread octets at a close reset the connection instead of ending it.
+        daemon.hang_up()
+        text = ""
+        while "the connection to the daemon broke" not in text:
+            text += ejabberd.reported()
+        daemon.accept()
+        number, _ = daemon.question()  # asked again, as nobody has answered it
+        daemon.answer(number, TRUE)
+        assert ejabberd.answer() == TRUE
 
     def test_out_of_service_every_request_is_answered_at_once(self):
         ejabberd = Ejabberd(None)
@@ -929,7 +945,7 @@ def run(code: str, *arguments: str, stdin: bytes = b"", **kwargs) -> subprocess.
         [sys.executable, "-c", code, *arguments],
         input=stdin,
         capture_output=True,
-        timeout=60,
+        timeout=240,
         **kwargs,
     )
 
@@ -973,7 +989,7 @@ class TestMain:
     def test_on_a_terminal_it_says_what_it_is_for(self):
         leader, follower = os.openpty()
         done = subprocess.run(
-            [sys.executable, "-c", MAIN], stdin=follower, capture_output=True, timeout=60
+            [sys.executable, "-c", MAIN], stdin=follower, capture_output=True, timeout=240
         )
         os.close(leader)
         os.close(follower)

@@ -10,6 +10,8 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
+import threading
 import time
 import urllib.error
 import urllib.request
@@ -18,13 +20,39 @@ from pathlib import Path
 import pytest
 
 from authbridge.wire.extauth import ERROR, FALSE, TRUE
-from tests.cli.folders import ROOT, configuration, run, short_folder, write
+from tests.cli.folders import LIMIT, ROOT, configuration, run, short_folder, write
 from tests.system.ports import free_port
 
 RUN = [sys.executable, "-m", "authbridge", "run", "--config"]
 TWISTD = [str(Path(sys.executable).parent / "twistd"), "-n", "--pidfile="]
 SERVE = ["authbridge", "--config"]
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT)}
+
+
+def conversation(command, *frames: bytes) -> tuple[bytes, bytes]:
+    """The answers of a program of ejabberd's, and what it has said on stderr.
+
+    Its input ends when it has answered: behind that end it waits for the daemon or for its own
+    checkers for less than a second, and a busy machine may take longer.
+    """
+    with (
+        tempfile.TemporaryFile() as stderr,
+        subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=stderr, cwd=ROOT
+        ) as program,
+    ):
+        hung = threading.Timer(LIMIT, program.kill)
+        hung.start()
+        try:
+            program.stdin.write(b"".join(len(frame).to_bytes(2, "big") + frame for frame in frames))
+            program.stdin.flush()
+            answers = program.stdout.read(4 * len(frames))
+            rest, _ = program.communicate()
+        finally:
+            hung.cancel()
+        assert program.returncode == 0
+        stderr.seek(0)
+        return answers + rest, stderr.read()
 
 
 class Daemon:
@@ -50,7 +78,7 @@ class Daemon:
         self.wait(self.answers)
 
     def wait(self, condition) -> None:
-        end = time.monotonic() + 60
+        end = time.monotonic() + LIMIT
         while not condition():
             assert self.process.poll() is None, self.log.read_text()
             assert time.monotonic() < end, self.log.read_text()
@@ -68,25 +96,21 @@ class Daemon:
             headers={"Authorization": f"Basic {credentials}"},
         )
         try:
-            with urllib.request.urlopen(request, timeout=30) as answer:
+            with urllib.request.urlopen(request, timeout=LIMIT) as answer:
                 return answer.status, answer.read()
         except urllib.error.HTTPError as error:
             with error:
                 return error.code, error.read()
 
     def extauth(self, *frames: bytes) -> bytes:
-        octets = b"".join(len(frame).to_bytes(2, "big") + frame for frame in frames)
-        done = subprocess.run(
-            [ROOT / "bin" / "authbridge-extauth", "--socket", f"{self.folder}/extauth.sock"],
-            input=octets, capture_output=True, timeout=60, check=False,
-        )  # fmt: skip
-        assert done.returncode == 0
-        return done.stdout
+        program = [ROOT / "bin" / "authbridge-extauth", "--socket", f"{self.folder}/extauth.sock"]
+        answers, _ = conversation(program, *frames)
+        return answers
 
     def stop(self, number: int = signal.SIGTERM) -> None:
         if self.process.poll() is None:
             self.process.send_signal(number)
-            self.process.wait(60)
+            self.process.wait(LIMIT)
 
     def remove(self) -> None:
         self.stop(signal.SIGKILL)
@@ -189,7 +213,7 @@ def test_a_daemon_that_was_killed_can_be_started_again(start):
 def test_a_second_daemon_at_the_same_place_says_so_and_harms_nothing(start):
     daemon = start(RUN)
     second = subprocess.run(
-        [*RUN, str(daemon.config)], capture_output=True, timeout=60, env=ENVIRONMENT, check=False
+        [*RUN, str(daemon.config)], capture_output=True, timeout=LIMIT, env=ENVIRONMENT, check=False
     )
     assert second.returncode == 3
     assert b"cannot listen on unix:" in second.stderr
@@ -202,7 +226,7 @@ def test_a_port_that_is_taken_is_named(start):
     text = daemon.config.read_text().replace("extauth.sock", "e2.sock").replace("control", "c2")
     other = write(daemon.folder / "other.toml", text.replace("c2 =", "control ="))
     second = subprocess.run(
-        [*RUN, str(other)], capture_output=True, timeout=60, env=ENVIRONMENT, check=False
+        [*RUN, str(other)], capture_output=True, timeout=LIMIT, env=ENVIRONMENT, check=False
     )
     assert second.returncode == 3
     assert f"cannot listen on tcp:{daemon.port}".encode() in second.stderr
@@ -214,33 +238,39 @@ def test_twistd_names_the_mistakes_of_a_configuration(start):
     path = configuration(folder)
     write(path, path.read_text().replace("[log]", "[lgo]"))
     done = subprocess.run(
-        [*TWISTD, *SERVE, str(path)], capture_output=True, timeout=60, env=ENVIRONMENT, check=False
+        [*TWISTD, *SERVE, str(path)],
+        capture_output=True,
+        timeout=LIMIT,
+        env=ENVIRONMENT,
+        check=False,
     )
     assert done.returncode == 1
     assert b"lgo: there is no such setting" in done.stderr
     shutil.rmtree(folder)
 
 
-def standalone(config: Path, *frames: bytes) -> subprocess.CompletedProcess[bytes]:
-    octets = b"".join(len(frame).to_bytes(2, "big") + frame for frame in frames)
-    return run("--config", str(config), stdin=octets, module="authbridge.cli.standalone")
+def standalone(config: Path, *frames: bytes) -> tuple[bytes, bytes]:
+    program = [sys.executable, "-m", "authbridge.cli.standalone", "--config", config]
+    return conversation(program, *frames)
 
 
 def test_standalone_serves_without_a_daemon():
     folder = short_folder()
     path = configuration(folder)
-    done = standalone(
+    answers, said = standalone(
         path,
         b"auth:alice:example.org:wonderland",
         b"auth:alice:example.org:wonderlanD",
         b"isuser:bob:example.org",
     )
-    assert (done.returncode, done.stdout) == (0, TRUE + FALSE + FALSE)
-    assert done.stderr.count(b" login id=") == 3
+    assert answers == TRUE + FALSE + FALSE
+    assert said.count(b" login id=") == 3
     write(path, path.read_text().replace("[log]", "[lgo]"))
-    done = standalone(path, b"auth:alice:example.org:wonderland", b"isuser:alice:example.org")
-    assert (done.returncode, done.stdout) == (0, FALSE + TRUE)
-    assert b"lgo: there is no such setting" in done.stderr
+    answers, said = standalone(
+        path, b"auth:alice:example.org:wonderland", b"isuser:alice:example.org"
+    )
+    assert answers == FALSE + TRUE
+    assert b"lgo: there is no such setting" in said
     shutil.rmtree(folder)
 
 

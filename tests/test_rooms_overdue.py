@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -153,10 +155,10 @@ class Model:
         self.there = {}
         self.expected = {}
         self.seen = 0
+        self.names = itertools.count()
 
     def enter(self, which, _):
-        name = f"{self.place.clock.seconds()} {len(self.there)} {which} {self.seen}"
-        guest, peer = self.place.guest(name), "abc"[which % 3]
+        guest, peer = self.place.guest(f"guest {next(self.names)}"), "abc"[which % 3]
         mine = [one for one, whose in self.there.items() if whose == peer]
         crowded = len(mine) >= self.most_of_a_peer
         idle = [one for one in (mine if crowded else self.there) if one in self.expected]

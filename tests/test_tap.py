@@ -18,7 +18,7 @@ from authbridge.frontends.http import HttpFrontEnd
 from authbridge.frontends.http_factory import HttpFactory
 from authbridge.frontends.web import WebFrontEnd
 from authbridge.password_hash import Cost, make
-from tests.cli.folders import configuration, short_folder, write
+from tests.cli.folders import LIMIT, configuration, short_folder, write
 from tests.doubles import House, silent_checker
 from tests.test_daemon import RUN, Daemon
 
@@ -404,6 +404,6 @@ def test_a_daemon_with_hundreds_of_logins_in_line_ends_when_it_is_told_to():
         daemon.stop(signal.SIGTERM)  # waits for its end
         assert daemon.process.returncode == 0
         asking.stdin.close()
-        asking.wait(60)
+        asking.wait(LIMIT)
     finally:
         daemon.remove()

@@ -15,6 +15,7 @@ import json
 import mimetypes
 import secrets
 import sys
+import threading
 import time
 import urllib.parse
 from http import HTTPStatus
@@ -32,11 +33,14 @@ class Site(ThreadingHTTPServer):
     """The website under all its names; a session is valid under each."""
 
     daemon_threads = True
+    #: A hundred pages may come at once; of the library's own five, the next one waits for seconds.
+    request_queue_size = 1024
 
     def __init__(self, settings: dict[str, Any]) -> None:
         super().__init__(("127.0.0.1", settings["port"]), Visit)
         self.settings = settings
         self._sessions = Path(settings["sessions"])
+        self._remembering = threading.Lock()
         if not self._sessions.exists():
             self._sessions.write_text("{}")
         self.folders = {name: Path(folder) for name, folder in settings["folders"].items()}
@@ -49,10 +53,11 @@ class Site(ThreadingHTTPServer):
 
     def remember(self, session: str, user: str | None) -> None:
         """Whose a session is from now on; None: nobody's."""
-        users = {**self.users, session: user}
-        fresh = self._sessions.with_suffix(".new")
-        fresh.write_text(json.dumps({one: user for one, user in users.items() if user}))
-        fresh.replace(self._sessions)
+        with self._remembering:  # each visit has a thread
+            users = {**self.users, session: user}
+            fresh = self._sessions.with_suffix(".new")
+            fresh.write_text(json.dumps({one: user for one, user in users.items() if user}))
+            fresh.replace(self._sessions)
 
     def identity(self, user: str) -> str:
         """A JSON Web Token about the user, of a kind of its own (RFC 7515, HS256)."""

@@ -10,7 +10,7 @@ import sys
 
 import pytest
 
-from tests.cli.folders import ROOT, configuration, run, short_folder
+from tests.cli.folders import LIMIT, ROOT, configuration, run, short_folder
 
 
 @pytest.fixture
@@ -90,7 +90,7 @@ def test_explain_of_an_outage_is_3(folder):
     command = ["explain", "alice@example.org", "--config", path, "--password-stdin"]
     done = subprocess.run(
         [sys.executable, "-c", code, f"{folder}/users", *command],
-        input=b"wonderland\n", capture_output=True, timeout=60, cwd=ROOT, check=False,
+        input=b"wonderland\n", capture_output=True, timeout=LIMIT, cwd=ROOT, check=False,
     )  # fmt: skip
     assert done.returncode == 3
     assert b"source_unreadable" in done.stdout

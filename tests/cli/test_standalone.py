@@ -11,7 +11,7 @@ import time
 import pytest
 
 from authbridge.wire.extauth import ERROR, FALSE, TRUE
-from tests.cli.folders import ROOT, configuration, short_folder, write
+from tests.cli.folders import LIMIT, ROOT, configuration, short_folder, write
 
 MODULE = [sys.executable, "-m", "authbridge.cli.standalone"]
 ALICE = b"auth:alice:example.org:wonderland"
@@ -38,13 +38,23 @@ class Program:
     def ask(self, *frames):
         """The answers to these frames, one after the other."""
         self.write(*frames)
-        return b"".join(self.process.stdout.read(4) for _ in frames)
+        return self.read(4 * len(frames))
+
+    def read(self, count):
+        """So many octets of its answers, in however many pieces they come."""
+        octets = b""
+        while len(octets) < count:
+            piece = self.process.stdout.read(count - len(octets))
+            assert piece, self.said()
+            octets += piece
+        return octets
 
     def said(self):
         return self.stderr.read_text()
 
     def wait_for(self, condition):
-        end = time.monotonic() + 60
+        # It looks at its configuration the more seldom, the longer the last look has taken.
+        end = time.monotonic() + LIMIT
         while not condition():
             assert self.process.poll() is None, self.said()
             assert time.monotonic() < end, self.said()
@@ -58,7 +68,7 @@ class Program:
         """The end of its input; nothing was said but the answers."""
         self.process.stdin.close()
         assert self.process.stdout.read() == b""
-        assert self.process.wait(60) == 0
+        assert self.process.wait(LIMIT) == 0
 
 
 @pytest.fixture
@@ -145,7 +155,7 @@ def test_it_ends_when_nobody_reads_its_refusals(folder, start):
     assert program.ask(ALICE) == FALSE
     program.process.stdout.close()
     program.write(ALICE)
-    assert program.process.wait(60) == 0
+    assert program.process.wait(LIMIT) == 0
     assert "Traceback" not in program.said()
 
 
@@ -212,16 +222,13 @@ def test_thousands_of_requests_in_one_piece_are_all_answered_in_order(folder, st
     program = start("--config", configuration(folder))
     requests, answers = (OTHER[:-1], SETPASS, b"", BOB_EXISTS), FALSE + ERROR + FALSE + FALSE
     program.write(ALICE, *requests * 500)
-    assert program.process.stdout.read(4) == TRUE
-    got = b""
-    while len(got) < 500 * len(answers):
-        got += program.process.stdout.read(65536)
-    assert got == answers * 500
+    assert program.read(4) == TRUE
+    assert program.read(500 * len(answers)) == answers * 500
     program.end()
 
 
 def test_help_goes_where_it_is_no_answer(start):
     program = start("--help")
     assert program.process.stdout.read() == b""
-    assert program.process.wait(60) == 0
+    assert program.process.wait(LIMIT) == 0
     assert "--config FILE" in program.said()

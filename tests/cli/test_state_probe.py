@@ -8,7 +8,9 @@ import os
 import pytest
 
 from authbridge.cli import state_probe
+from authbridge.stores import redis
 from authbridge.stores.operations import StoreFault
+from authbridge.stores.redis_link import Link
 from authbridge.stores.settings import StateSettings
 from authbridge.stores.sqlite import SqliteStore
 from authbridge.stores.sqlite_operations import SCRIPTS
@@ -173,7 +175,9 @@ def test_a_state_that_nothing_needs_is_not_looked_at(probe, place):
     assert probe(place.parent / "a" / "b" / "c", checker="") == (0, "")
 
 
-def test_a_redis_is_asked(probe, tmp_path):
+def test_a_redis_is_asked(probe, tmp_path, monkeypatch):
+    # In the place of two seconds: it writes to its disk, which others may be busy with.
+    monkeypatch.setattr(redis, "Link", lambda settings, _timeout: Link(settings, 60.0))
     server = RedisServer(tmp_path / "redis")
     url = f"redis://127.0.0.1:{server.port}/0"
     try:

@@ -399,7 +399,8 @@ def running():
 
 def test_a_token_lives_from_its_issue_to_its_revocation(running):
     at = ["--control", f"{running.folder}/control.sock"]
-    issued = run("token", "issue", ALICE, "--temporary", "--device", "phone", *at)
+    # For longer than a minute, in which a busy machine may not start all these programs.
+    issued = run("token", "issue", ALICE, "--temporary", "--ttl", "1h", "--device", "phone", *at)
     assert (issued.returncode, issued.stderr) == (0, b"")
     explain = ["explain", ALICE, "--password-stdin"]
     for _ in range(2):

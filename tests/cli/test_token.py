@@ -50,7 +50,8 @@ def explain(folder, here):
 def test_a_json_web_token_is_issued_with_the_sites_key_and_explained(folder):
     path = str(folder / "authbridge.toml")
     key = str(folder / "site.pem")
-    issued = run("token", "issue", "Alice@chat.example.org", "--key", key, "--config", path)
+    command = ["token", "issue", "Alice@chat.example.org", "--key", key, "--ttl", "5m"]
+    issued = run(*command, "--config", path)
     assert (issued.returncode, issued.stderr) == (0, b"")
     token = issued.stdout.decode().strip()
     command = ["token", "explain", "--token-stdin", "--config", path]

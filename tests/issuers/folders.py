@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +47,13 @@ def write(path: Path, content: bytes | dict[str, Any], mode: int = 0o600) -> Non
     new.write_bytes(content if isinstance(content, bytes) else json.dumps(content).encode())
     new.chmod(mode)
     new.replace(path)
+
+
+def later(path: Path) -> None:
+    """Let the times of a file that was written in place be others: those of a file system may be
+    coarse."""
+    found = path.stat()
+    os.utime(path, ns=(found.st_atime_ns, found.st_mtime_ns + 10_000_000))
 
 
 def pem(owner: str, algorithm: str = "ES256", *, private: bool = False) -> bytes:

@@ -7,13 +7,16 @@ from __future__ import annotations
 
 import json
 import socket
+from collections.abc import Callable
 from typing import Any
 
 from twisted.internet import reactor as installed
 from twisted.internet.defer import Deferred, fail, gatherResults, succeed
+from twisted.internet.error import CannotListenError
 from twisted.names import dns, error
 from twisted.names.common import ResolverBase
 from twisted.names.server import DNSServerFactory
+from zope.interface import directlyProvides, providedBy
 
 from authbridge.ldap.discovery import ask_dns
 
@@ -72,19 +75,67 @@ class Factory(DNSServerFactory):  # type: ignore[misc]
         super().sendReply(protocol, message, address)
 
 
+class Call:
+    """What is to be called after some seconds, and some turns of the reactor."""
+
+    TURNS = 50
+
+    def __init__(self, seconds: float, call: Callable[[], Any]) -> None:
+        self._call = call
+        self._turns = self.TURNS
+        self._next = reactor.callLater(seconds, self._turn)
+
+    def _turn(self) -> None:
+        self._turns -= 1
+        if self._turns:
+            self._next = reactor.callLater(0, self._turn)
+        else:
+            self._call()
+
+    def active(self) -> bool:
+        return bool(self._next.active())
+
+    def cancel(self) -> None:
+        self._next.cancel()
+
+
+class Patient:
+    """The reactor, with deadlines that do not come before what has already been sent: after a
+    machine has stood still they would all be over, and server and client had no turn yet."""
+
+    def __init__(self) -> None:
+        directlyProvides(self, providedBy(reactor))
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(reactor, name)
+
+    def callLater(self, seconds: float, call: Any, *given: Any, **named: Any) -> Call:
+        return Call(seconds, lambda: call(*given, **named))
+
+
 async def ask(name: str, servers: list[tuple[str, int]]) -> Any:
     try:
-        return await ask_dns(reactor, servers)(name)
+        return await ask_dns(Patient(), servers)(name)
     except Exception as failed:
         return type(failed).__name__
+
+
+async def listen(factory: Factory) -> tuple[Any, Any]:
+    """On one port for streams and datagrams: one that is free for both."""
+    while True:
+        stream = reactor.listenTCP(0, factory, interface="127.0.0.1")
+        port, protocol = stream.getHost().port, dns.DNSDatagramProtocol(factory)
+        try:
+            return stream, reactor.listenUDP(port, protocol, interface="127.0.0.1")
+        except CannotListenError:
+            await stream.stopListening()
 
 
 async def answers() -> dict[str, Any]:
     before = set(reactor.getReaders())
     factory = Factory(clients=[Zone()])
-    stream = reactor.listenTCP(0, factory, interface="127.0.0.1")
+    stream, datagrams = await listen(factory)
     port = stream.getHost().port
-    datagrams = reactor.listenUDP(port, dns.DNSDatagramProtocol(factory), interface="127.0.0.1")
     found = {}
     for zone in ("one", "two", "root", "long", "nobody", "broken", "empty"):
         found[zone] = await ask(f"_ldap._tcp.{zone}.test", [("127.0.0.1", port)])

@@ -622,7 +622,7 @@ def answers():
     """What a name server on loopback answers; see name_server."""
     found = subprocess.run(
         [sys.executable, "-m", "tests.ldap.name_server"],
-        cwd=ROOT, capture_output=True, text=True, timeout=60, check=False,
+        cwd=ROOT, capture_output=True, text=True, timeout=300, check=False,
     )  # fmt: skip
     assert found.returncode == 0, found.stderr
     return json.loads(found.stdout.splitlines()[-1])

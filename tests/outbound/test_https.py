@@ -531,7 +531,7 @@ def outcomes():
     """What comes of fetches from servers on loopback; see `loopback`."""
     done = subprocess.run(
         [sys.executable, "-m", "tests.outbound.loopback"],
-        cwd=ROOT, env=os.environ, capture_output=True, text=True, timeout=120, check=True,
+        cwd=ROOT, env=os.environ, capture_output=True, text=True, timeout=300, check=True,
     )  # fmt: skip
     return json.loads(done.stdout)
 

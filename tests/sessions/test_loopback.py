@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[2]
 def outcomes():
     done = subprocess.run(
         [sys.executable, "-m", "tests.sessions.loopback"],
-        cwd=ROOT, env=os.environ, capture_output=True, text=True, timeout=120, check=True,
+        cwd=ROOT, env=os.environ, capture_output=True, text=True, timeout=300, check=True,
     )  # fmt: skip
     return json.loads(done.stdout)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 
 import pytest
 from twisted.internet.defer import CancelledError
@@ -97,9 +98,14 @@ class Room:
         return Ledger(store, self.reactor, clock, lambda: self.seconds, most_waiting)
 
     def begin(self):
+        """Start it, and wait until it waits for who asks: its first sweep is over then, and it has
+        noted when the next one is due."""
         self.ledger.open()
         self.ledger.start()
         assert self.store.has_swept.acquire(timeout=PATIENCE)
+        while self.ledger._sweep_at <= self.seconds:
+            assert self.ledger._thread.is_alive()
+            time.sleep(0.0005)
 
     def hold(self):
         """Ask for something that keeps the store busy."""
@@ -137,9 +143,16 @@ def unavailable(words):
     return ("StoreUnavailable", words)
 
 
+@pytest.fixture(autouse=True)
+def in_truth(monkeypatch):
+    """What is waited for in truth: not for long where that has to pass, and for long where a thread
+    has something to do before it ends."""
+    monkeypatch.setattr(module, "RETRY_EVERY", 0.001)
+    monkeypatch.setattr(module, "LAST_BATCH", PATIENCE)
+
+
 @pytest.fixture
-def room(monkeypatch):
-    monkeypatch.setattr(module, "RETRY_EVERY", 0.001)  # waited for in truth
+def room():
     room = Room()
     yield room
     room.stop()
@@ -488,7 +501,7 @@ def test_at_the_end_what_was_asked_is_done_and_the_store_closed(room):
     stopping = threading.Thread(target=room.ledger.stop)
     stopping.start()
     while not room.ledger._stopped:
-        pass
+        time.sleep(0.0005)
     (late,) = room.ask(A)
     assert result_of(late) == unavailable("is stopping")
     room.release()

@@ -32,7 +32,7 @@ from authbridge.stores.operations import (
 )
 from authbridge.stores.redis import FORGIVEN, RedisStore
 from authbridge.stores.redis_fitness import judge
-from authbridge.stores.redis_link import LOST, TIMEOUT, fault_of
+from authbridge.stores.redis_link import LOST, fault_of
 from authbridge.stores.redis_settings import RedisSettings
 from authbridge.tokens import temporary
 from tests.stores.contract import ENDS, DurableContract, long_course
@@ -41,8 +41,10 @@ from tests.stores.redis_server import RedisServer
 from tests.system.pki import make_pki
 from tests.system.ports import free_port
 
+PATIENCE = 60.0
+"""Seconds, for a server that will answer: each write of its waits for a disk that may be busy."""
 SOON = 0.3
-"""Seconds, for a server that will not answer."""
+"""For one that will not."""
 
 
 @pytest.fixture(scope="module")
@@ -84,8 +86,15 @@ def store(redis):
     store.close()
 
 
-def make(settings, *, random=os.urandom, timeout=TIMEOUT):
+def make(settings, *, random=os.urandom, timeout=PATIENCE):
     return RedisStore(settings, random, timeout)
+
+
+def have_patience(store, seconds):
+    """From now on: for what is asked over the connection that it has, and over new ones."""
+    store._timeout = seconds
+    if store._link is not None:
+        store._link._connection._sock.settimeout(seconds)
 
 
 def refusal(settings):
@@ -569,14 +578,16 @@ def test_a_name_that_is_none_is_lost():
 
 def test_a_server_that_hangs_is_lost(start):
     server = start()
-    store = make(server.settings(), timeout=SOON)
+    store = make(server.settings())
     store.open()
     ask(store, issue("t"))
     server.process.pause()
+    have_patience(store, SOON)
     caught = fault(store.run, [consume("t")], T0)
     assert (caught.lost, caught.refused) == (True, False)
     assert "has not answered" in caught.words
     assert "has not answered" in fault(store.open).words
+    have_patience(store, PATIENCE)
     server.process.resume()
     store.open()
     # It may have been used: it is not known, and nobody gets in by it twice.

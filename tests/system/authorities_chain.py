@@ -14,7 +14,7 @@ from .calls import CANNOT_TELL, NO, YES, check_password
 from .canary import secret
 from .daemon import Daemon, hash_password, write_private
 from .directory import ALICE, BOB, CAROL
-from .oauth_domains import checker, domain, settings
+from .oauth_domains import PATIENT, checker, domain, settings
 from .oidc_provider import BASIC, OidcProvider
 from .pki import make_pki
 from .slapd import Slapd
@@ -113,7 +113,7 @@ class World:
             DOMAIN: domain(DOMAIN, CHAIN, exists)
             + "".join(checker(name, **table) for name, table in tables.items())
             + issuers(folder, unfetched),
-            PASSWORDS: domain(PASSWORDS, LONGER, exists),
+            PASSWORDS: domain(PASSWORDS, LONGER, exists) + PATIENT,
         }
         self.daemon = Daemon(folder / "daemon", (), others=others)
 
@@ -122,11 +122,15 @@ class World:
         self.database.restore()
         self.provider.restore()
         if self.slapd.restore():
-            jid = f"{CAROL.local}@{DOMAIN}"
-            wait_until(
-                lambda: check_password(self.daemon, jid, CAROL.password) == YES,
-                "the directory is asked again",
-            )
+            self.await_directory()
+
+    def await_directory(self) -> None:
+        """Until it is in use."""
+        jid = f"{CAROL.local}@{DOMAIN}"
+        wait_until(
+            lambda: check_password(self.daemon, jid, CAROL.password) == YES,
+            "the directory is asked again",
+        )
 
     def __enter__(self) -> Self:
         self.slapd.start()

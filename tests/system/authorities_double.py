@@ -50,6 +50,13 @@ class Reply:
 Answers = Callable[[Request], Reply]
 
 
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    # Who is not accepted at once waits in line: with more than the usual five he would be turned
+    # away, and come again after a second.
+    request_queue_size = 128
+
+
 class Double:
     """One HTTPS server of `localhost`; its pages by their paths. Everything else is a 404."""
 
@@ -90,8 +97,7 @@ class Double:
 
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(pki.certificate, pki.key)
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = True
+        self._server = _Server(("127.0.0.1", 0), Handler)
         self.url = f"https://localhost:{self._server.server_address[1]}"
         self._server.socket = context.wrap_socket(
             self._server.socket, server_side=True, do_handshake_on_connect=False

@@ -54,7 +54,7 @@ def django(database: Mapping[str, Any], users: Mapping[str, DjangoUser]) -> None
         input=json.dumps([database, shown]),
         capture_output=True,
         text=True,
-        timeout=90,
+        timeout=600,
     )
     assert (done.returncode, done.stderr) == (0, "")
 
@@ -75,7 +75,7 @@ def wordpress_hashes(*passwords: bytes) -> list[str]:
         input=json.dumps([password.decode() for password in passwords]),
         capture_output=True,
         text=True,
-        timeout=90,
+        timeout=600,
     )
     assert (done.returncode, done.stderr) == (0, "")
     return done.stdout.split()

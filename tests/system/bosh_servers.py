@@ -27,6 +27,7 @@ https_interfaces = {{ "127.0.0.1" }}
 https_ports = {{ {https_port} }}
 https_ssl = {{ key = "{key}", certificate = "{certificate}" }}
 http_default_host = "{host}"
+network_settings = {{ tcp_backlog = 1024 }}
 consider_bosh_secure = {secure}
 consider_websocket_secure = true
 bosh_max_inactivity = {inactivity}

@@ -25,7 +25,7 @@ from .waiting import wait_until
 from .web_site import WebSite
 
 #: Seconds; every wait is cut there.
-LIMIT = 90.0
+LIMIT = 180.0
 #: Seconds without a request.
 QUIET = 0.5
 _FLAGS = [
@@ -177,6 +177,15 @@ class Tab:
         self.console: list[str] = []
         self._asked_at = time.monotonic()
         page.on("request", lambda _: self._note())
+        # Requests of BOSH of this page by their number: what is in those that were built, and which
+        # have left the browser. Of one that is held Playwright itself tells the latter much later.
+        self._loader = ""
+        self._built: dict[str, str] = {}
+        self._sent: set[str] = set()
+        devtools = page.context.new_cdp_session(page)
+        devtools.on("Network.requestWillBeSent", self._note_built)
+        devtools.on("Network.requestWillBeSentExtraInfo", self._note_sent)
+        devtools.send("Network.enable")
         page.on("console", lambda message: self.console.append(message.text))
         page.on("pageerror", lambda error: self.console.append(str(error)))
 
@@ -196,7 +205,7 @@ class Tab:
             self.page.wait_for_timeout(20)
             return condition()
 
-        wait_until(come, what)
+        wait_until(come, what, LIMIT)
 
     def connected(self) -> str:
         """Until it is, and an iq has been answered, which alone proves a session; the full JID."""
@@ -249,10 +258,34 @@ class Tab:
     def _note(self) -> None:
         self._asked_at = time.monotonic()
 
+    def _note_built(self, event: dict[str, Any]) -> None:
+        if event["requestId"] == event["loaderId"]:  # the next page; none has frames
+            self._loader = event["loaderId"]
+            self._built.clear()
+        # What the page before has still built is cut off with it.
+        if (
+            event["loaderId"] == self._loader
+            and urlsplit(event["request"]["url"]).path == "/http-bind"
+        ):
+            self._built[event["requestId"]] = event["request"].get("postData", "")
+
+    def _note_sent(self, event: dict[str, Any]) -> None:
+        self._sent.add(event["requestId"])
+
+    def has_sent(self, text: str = "") -> bool:
+        """Whether all requests of BOSH have left the browser, and this was in one of them."""
+        bodies = self._built.values()
+        return self._built.keys() <= self._sent and (not text or any(text in one for one in bodies))
+
     def reload(self) -> None:
         """As the browser's button does, in a quiet moment: a request of BOSH that is built and cut
         off before it is sent leaves a gap behind, at which the session of the next page hangs."""
-        self.wait_until(lambda: time.monotonic() - self._asked_at > QUIET, "the page is quiet")
+
+        def quiet() -> bool:
+            return time.monotonic() - self._asked_at > QUIET and self.has_sent()
+
+        self.ping()  # with which the server has answered all that came before
+        self.wait_until(quiet, "the page is quiet")
         self.page.reload()
 
     def kept(self) -> str:

@@ -41,6 +41,10 @@ NAMES |= {"header": "prosody", "cookie": "ejabberd", "brief": "prosody"}
 HOSTS = {name: f"{name}.localhost" for name in NAMES}
 #: Seconds.
 BRIEF = 5
+#: Seconds for which the daemon waits for the site, and after which whoever asks over HTTP is told
+#: that nobody can tell: as by default, for tests in which something hangs; and so long that a busy
+#: machine is no outage. (The token of a prebind counts for 30 s.)
+HASTY, PATIENT = (3, 8), (20, 28)
 _SESSIONS = {"header": "header", "cookie": "jwt-cookie"}
 
 _TABLES = """
@@ -66,6 +70,12 @@ path = "{folder}/people"
 
 [authbridge]
 state = "{folder}/state/state.sqlite3"
+
+[http]
+deadline = "{deadline}s"
+
+[web]
+deadline = "{deadline}s"
 """
 
 _DOMAIN = """
@@ -108,13 +118,15 @@ class WebDaemon(Daemon):
         lines = [f"{jid}:{hash_password(password)}\n" for jid, password in people.items()]
         write_private(self.folder / "people", "".join(lines).encode())
 
-    def serve(self, site: WebSite, bosh_urls: Mapping[str, str]) -> None:
-        """Configure it for this site, with these BOSH services by domain."""
+    def serve(self, site: WebSite, bosh_urls: Mapping[str, str], deadline: int) -> None:
+        """Configure it for this site, with these BOSH services by domain. `deadline` in seconds."""
         self._web_port = site.web_port
-        web = f'web = ["tcp:{site.web_port}:interface=127.0.0.1"]\n'
+        web = f'web = ["tcp:{site.web_port}:interface=127.0.0.1:backlog=1024"]\n'
         text = self.configuration.read_text().replace("\n\n[extauth]", f"\n{web}\n[extauth]", 1)
         domains = json.dumps(list(bosh_urls))
-        text += _TABLES.format(folder=self.folder, domains=domains, module=DOMAINS["module"])
+        text += _TABLES.format(
+            folder=self.folder, domains=domains, module=DOMAINS["module"], deadline=deadline
+        )
         for domain, bosh_url in bosh_urls.items():
             text += _DOMAIN.format(domain=domain, bosh_url=bosh_url)
         write_private(self.configuration, (text + site.tables()).encode())
@@ -214,8 +226,11 @@ def _make_servers(
     return {"prosody": prosody, "ejabberd": ejabberd, "module": module}
 
 
-def _connect(daemon: WebDaemon, site: WebSite, servers: Mapping[str, Server]) -> None:
+def _connect(
+    daemon: WebDaemon, site: WebSite, servers: Mapping[str, Server], patience: tuple[int, int]
+) -> None:
     """Tell the site and the daemon of each other, and of the servers."""
+    timeout, deadline = patience
     behind = {DOMAINS[name]: server for name, server in servers.items()}
     behind[DOMAINS[REFUSED]] = servers["prosody"]
     names = []
@@ -225,18 +240,22 @@ def _connect(daemon: WebDaemon, site: WebSite, servers: Mapping[str, Server]) ->
         ttl = f"{BRIEF}s" if name == "brief" else "60s"
         session = _SESSIONS.get(name, "forward")
         names.append(Name(HOSTS[name], DOMAINS[of], *urls, session, ttl))
-    site.serve(names)
-    daemon.serve(site, {domain: server.bosh_url for domain, server in behind.items()})
+    site.serve(names, timeout)
+    bosh_urls = {domain: server.bosh_url for domain, server in behind.items()}
+    daemon.serve(site, bosh_urls, deadline)
 
 
 @contextmanager
-def running_world(folder: Path, *, inactivity: int = 30) -> Iterator[World]:
-    """All of it. `inactivity`: seconds after which ejabberd ends a session that nobody uses."""
+def running_world(
+    folder: Path, *, inactivity: int = 30, patience: tuple[int, int] = PATIENT
+) -> Iterator[World]:
+    """All of it. `inactivity`: seconds after which ejabberd ends a session that nobody uses.
+    `patience`: HASTY or PATIENT."""
     install_packages()
     pki = make_pki(folder / "tls", list(DOMAINS.values()))
     daemon, site = WebDaemon(folder / "daemon"), WebSite(folder / "site")
     servers = _make_servers(folder, pki, daemon, site, inactivity)
-    _connect(daemon, site, servers)
+    _connect(daemon, site, servers, patience)
     visitors = Visitors(pki.ca)
     with ExitStack() as ends:
         with ThreadPoolExecutor() as at_once:

@@ -4,6 +4,7 @@ import http.client
 import re
 import subprocess
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -33,10 +34,15 @@ class KeepAlive:
     def __init__(self, daemon: Daemon) -> None:
         self._connection = http.client.HTTPConnection("127.0.0.1", daemon.http_port, timeout=90)
         self._headers = headers_of(daemon)
+        self._asked = time.monotonic()
 
     def accepts(self, jid: str, password: bytes) -> bool:
         """See Caller."""
         body = form_of(jid, password)
+        # The daemon ends a connection that nobody has used for a while (75 s).
+        if time.monotonic() - self._asked > 30:
+            self._connection.close()
+        self._asked = time.monotonic()
         self._connection.request("POST", "/auth/check_password", body, self._headers)
         answer = self._connection.getresponse()
         return (answer.status, answer.read()) == YES

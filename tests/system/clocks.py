@@ -58,6 +58,14 @@ class TimedSite(TokenSite):
             "the daemon accepts connections",
         )
 
+    def kill(self) -> None:
+        """See Daemon; and what the library leaves then would be in the way of the next process with
+        this id."""
+        pid = self.process.pid
+        super().kill()
+        for name in (f"faketime_shm_{pid}", f"sem.faketime_sem_{pid}"):
+            (Path("/dev/shm") / name).unlink(missing_ok=True)
+
     def restart(self, ahead: int) -> None:
         """kill -9, and a start with the clock set."""
         self.kill()

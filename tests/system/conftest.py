@@ -4,6 +4,7 @@ They are started once: each test finds the daemon running with the users of `peo
 it what it likes.
 """
 
+import resource
 import shutil
 import socket
 import tempfile
@@ -24,6 +25,9 @@ from .slapd import Slapd
 from .visitors import Server, Visitors
 from .waiting import wait_until
 
+#: What a process of the tests may have open.
+DESCRIPTORS = 8192
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The search for secrets comes last: it looks at what all others have left."""
@@ -36,6 +40,15 @@ def workspace() -> Iterator[Path]:
     folder = Path(tempfile.mkdtemp(prefix="ab-", dir="/tmp"))
     yield folder
     shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def descriptors() -> None:
+    """Enough of them for a thousand connections at once, where a process may have so many."""
+    soft, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != resource.RLIM_INFINITY and soft < DESCRIPTORS:
+        enough = DESCRIPTORS if most == resource.RLIM_INFINITY else min(most, DESCRIPTORS)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (enough, most))
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -86,7 +99,10 @@ def shared_daemon(workspace: Path, shared_slapd: Slapd, directory_pki: Pki) -> I
     }
     others = {
         directory.DOMAIN: directory.checker(
-            directory.DOMAIN, "corp", shared_slapd.tls_url, **files, timeout="2s"
+            directory.DOMAIN, "corp", shared_slapd.tls_url, **files, timeout="7s"
+        ),
+        directory.IMPATIENT: directory.checker(
+            directory.IMPATIENT, "impatient", shared_slapd.tls_url, **files, timeout="2s"
         ),
         directory.MEMBERS: directory.checker(
             directory.MEMBERS,
@@ -126,10 +142,11 @@ def slapd(shared_slapd: Slapd, daemon: Daemon) -> Iterator[Slapd]:
     daemon.restore()
     if shared_slapd.restore():
         alice = directory.ALICE
-        wait_until(
-            lambda: check_password(daemon, alice.jid, alice.password) == YES,
-            "the directory is asked again",
-        )
+        for jid in (alice.jid, f"{alice.local}@{directory.IMPATIENT}"):
+            wait_until(
+                lambda jid=jid: check_password(daemon, jid, alice.password) == YES,
+                "the directory is asked again",
+            )
 
 
 @pytest.fixture(scope="session")
@@ -139,6 +156,8 @@ def ejabberd(workspace: Path, pki: Pki, shared_daemon: Daemon) -> Iterator[Ejabb
         workspace / "ejabberd", pki, people.HOSTS, shared_daemon.extauth_program, use_cache=False
     )
     server.start()
+    # It listens before it has them all.
+    wait_until(lambda: len(server.programs()) == 2, "its programs")
     yield server
     server.stop()
 

@@ -13,6 +13,8 @@ from .canary import secret
 #: The XMPP domain of everybody in the directory, and the one of its group alone.
 DOMAIN = "directory.example"
 MEMBERS = "members.example"
+#: The same people, for outages: here a directory that says nothing is not waited for as long.
+IMPATIENT = "impatient.example"
 
 BASE = "dc=example,dc=org"
 PEOPLE = f"ou=people,{BASE}"

@@ -45,8 +45,12 @@ class DirectoryServer:
     def pause(self) -> None:
         """SIGSTOP, and wait until every thread has stopped."""
         self.process.send(signal.SIGSTOP)
-        threads = [int(thread) for thread in os.listdir(f"/proc/{self.process.pid}/task")]
-        wait_until(lambda: all(map(is_stopped, threads)), "the directory has stopped")
+        threads = f"/proc/{self.process.pid}/task"
+        # Each time anew: one may have ended meanwhile.
+        wait_until(
+            lambda: all(is_stopped(int(thread)) for thread in os.listdir(threads)),
+            "the directory has stopped",
+        )
 
     def resume(self) -> None:
         """SIGCONT."""

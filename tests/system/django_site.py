@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import os
 import re
@@ -16,7 +17,8 @@ from playwright.sync_api import Page
 
 from .browser import LIMIT, Tab
 from .canary import watched
-from .processes import Process, all_pids, command_line, is_running, parent
+from .processes import Process, all_pids, command_line, is_running, is_stopped, parent
+from .waiting import wait_until
 
 ROOT = Path(__file__).parent.parent.parent
 EXAMPLE = ROOT / "examples" / "django"
@@ -57,8 +59,20 @@ class DjangoSite:
         return self.output.read_text()
 
     def log(self, program: str) -> str:
-        """What one of its programs has written."""
+        """What one of its programs has written; authbridge, of all that it has answered."""
+        if program == "authbridge":
+            self._catch_up()
         return (self.folder / f"{program}.log").read_text(errors="replace")
+
+    def _catch_up(self) -> None:
+        """authbridge writes a line a moment after the answer, and answers this one after that."""
+        configuration = (self.folder / "authbridge.toml").read_text()
+        found = re.search(r'^http = \["tcp:(\d+):', configuration, re.MULTILINE)
+        assert found
+        connection = http.client.HTTPConnection("127.0.0.1", int(found[1]), timeout=LIMIT)
+        connection.request("GET", "/")
+        assert connection.getresponse().status == 404
+        connection.close()
 
     def pid(self, program: str) -> int:
         """That of one of its programs."""
@@ -75,6 +89,7 @@ class DjangoSite:
         pid = self.pid(program)
         os.kill(pid, signal.SIGSTOP)
         try:
+            wait_until(lambda: is_stopped(pid), f"{program} has stopped")
             yield
         finally:
             os.kill(pid, signal.SIGCONT)
@@ -91,14 +106,27 @@ class DjangoSite:
         return status
 
 
+# A page waits for 1.5 s until the one before it in its tab has let its session go.
+_PATIENT = """{
+    const timeout = AbortSignal.timeout.bind(AbortSignal);
+    AbortSignal.timeout = (ms) => timeout(40 * ms);
+}"""
+
+
 class Visitor:
     """Somebody with a browser of his own, who is logged in to the site."""
 
-    def __init__(self, chromium: Chromium, site: DjangoSite, name: str) -> None:
+    def __init__(
+        self, chromium: Chromium, site: DjangoSite, name: str, *, patient: bool = True
+    ) -> None:
+        """`patient`: his pages wait longer for the ones before them, which may take their time on a
+        busy machine; otherwise a page finds out soon that another one keeps its session."""
         self.site = site
         self.name = name
         self.context = chromium.new_context(viewport={"width": 1000, "height": 640})
         self.context.set_default_timeout(LIMIT * 1000)
+        if patient:
+            self.context.add_init_script(_PATIENT)
         #: What the pages have complained of.
         self.complaints: list[str] = []
         #: The HTML of all pages.
@@ -154,9 +182,25 @@ class Chat:
         self._visitor.pages.append(answer.text())
 
     def follow(self, link: str) -> None:
-        """The same, by a link."""
+        """The same, by a link, of a Strophe page that is connected."""
+        self._leave()
         self.page.get_by_role("link", name=link, exact=True).click()
         self.page.get_by_role("heading", name=link).wait_for()
+
+    def reload(self) -> None:
+        """The same, by the browser's buttons."""
+        self._leave()
+        self.page.reload()
+
+    def go_back(self) -> None:
+        """The same."""
+        self._leave()
+        self.page.go_back()
+
+    def _leave(self) -> None:
+        """The presence is the last that such a page sends. If it was cut off, the next page would
+        begin with a gap, and so with another session."""
+        self.tab.wait_until(lambda: self.tab.has_sent("<presence"), "it has said hello")
 
     def until(self, state: str) -> str:
         """Until the page says so: its words."""

@@ -3,6 +3,7 @@ with TLS before it, as one would run it."""
 
 from __future__ import annotations
 
+import http.client
 import json
 import os
 import subprocess
@@ -98,7 +99,18 @@ class DjangoWebsite:
             environment=self._environment,
             folder=self.folder,
         )
-        self._django.wait_until_up(lambda: accepts(self._django_port), "the website accepts")
+        self._django.wait_until_up(self._answers, "the website answers")
+
+    def _answers(self) -> bool:
+        """It accepts, and has read its pages: of the first answer that is most of the time."""
+        connection = http.client.HTTPConnection("127.0.0.1", self._django_port, timeout=90)
+        try:
+            connection.request("GET", "/login", headers={"Host": HOST})
+            return connection.getresponse().status == 200
+        except ConnectionError:
+            return False
+        finally:
+            connection.close()
 
     def start(self) -> None:
         """Both."""
@@ -127,6 +139,6 @@ class DjangoWebsite:
             env=self._environment,
             cwd=self.folder,
             check=True,
-            timeout=90,
+            timeout=600,
             capture_output=True,
         )

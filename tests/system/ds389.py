@@ -219,7 +219,7 @@ class Ds389(DirectoryServer):
 
     @staticmethod
     def _run(command: Sequence[str], text: str = "") -> str:
-        done = subprocess.run(command, input=text.encode(), capture_output=True, timeout=90)
+        done = subprocess.run(command, input=text.encode(), capture_output=True, timeout=300)
         assert done.returncode == 0, done.stderr.decode(errors="replace")
         return done.stdout.decode()
 

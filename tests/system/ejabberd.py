@@ -32,11 +32,13 @@ listen:
   - port: {port}
     ip: "127.0.0.1"
     module: ejabberd_c2s
+    backlog: 1024
     starttls_required: true
     max_stanza_size: 65536
   - port: {api_port}
     ip: "127.0.0.1"
     module: ejabberd_http
+    backlog: 1024
     request_handlers:
       /api: mod_http_api
 api_permissions:

@@ -17,6 +17,8 @@ from typing import Self
 from .faults import PASS, Fault, Refuse
 from .ldap_messages import Kind, Message, read_message
 from .pki import Pki
+from .ports import free_port
+from .waiting import LIMIT
 
 
 class Link:
@@ -168,8 +170,8 @@ class FaultProxy:
         #: What went wrong in the proxy itself.
         self.failures: list[BaseException] = []
         self._loop = loop
-        self._listening = self._bind(0)
-        self.port: int = self._listening.getsockname()[1]
+        self.port = free_port()
+        self._listening = self._bind(self.port)
         self._accepting = False
         self._links: dict[asyncio.Task[None], Link] = {}
 
@@ -180,12 +182,12 @@ class FaultProxy:
 
     def do(self, fault: Fault) -> None:
         """From now on this is done."""
-        asyncio.run_coroutine_threadsafe(self.begin(fault), self._loop).result(30)
+        asyncio.run_coroutine_threadsafe(self.begin(fault), self._loop).result(LIMIT)
 
     def forget(self) -> None:
         """Like a firewall that has lost its table: nothing passes on the connections that are open
         now, and nobody is told. New ones are as ever."""
-        asyncio.run_coroutine_threadsafe(self._forget(), self._loop).result(30)
+        asyncio.run_coroutine_threadsafe(self._forget(), self._loop).result(LIMIT)
 
     def user_binds(self) -> list[str]:
         """The DNs of all binds that the daemon has sent, but for its own."""
@@ -263,7 +265,7 @@ class FaultProxies:
         return self
 
     def __exit__(self, *_: object) -> None:
-        asyncio.run_coroutine_threadsafe(self._end(), self._loop).result(30)
+        asyncio.run_coroutine_threadsafe(self._end(), self._loop).result(LIMIT)
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()

@@ -1,6 +1,7 @@
 """What a directory can do wrong: each a `Fault`, for `fault_proxy`."""
 
 import asyncio
+import threading
 from collections.abc import Callable
 from typing import Protocol
 
@@ -148,6 +149,24 @@ class Delay(Fault):
     async def answer(self, link: Link, request: Message, reply: Message) -> None:
         """Later."""
         await asyncio.sleep(self._seconds)
+        link.to_daemon(reply.octets)
+
+
+class Hold(Fault):
+    """No message of the server is passed on before the test says so."""
+
+    def __init__(self, concerned: frozenset[Kind] = EVERYTHING) -> None:
+        super().__init__(concerned)
+        self._over = threading.Event()
+
+    def release(self) -> None:
+        """From now on they are, and those that were held; from any thread."""
+        self._over.set()
+
+    async def answer(self, link: Link, request: Message, reply: Message) -> None:
+        """When it is time."""
+        while not self._over.is_set() and not link.over:  # noqa: ASYNC110 - set by another thread
+            await asyncio.sleep(0.02)
         link.to_daemon(reply.octets)
 
 

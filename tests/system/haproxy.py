@@ -22,6 +22,9 @@ def configuration(folder: Path, pki: Pki, port: int, servers: Sequence[int]) -> 
         "    user haproxy\n    group haproxy\n    chroot /var/lib/haproxy\n": "",
         "log /dev/log local0": "log stdout format raw local0",
         "bind :443 ": f"bind 127.0.0.1:{port} ",
+        # A daemon that is ended refuses at once; one that runs may be slow on a machine that is
+        # busy with other tests, and is not to be taken for one that is away.
+        "timeout connect 1s": "timeout connect 15s\n    timeout check 15s",
         "/etc/haproxy/auth.example.org.pem": str(folder / "chain-and-key.pem"),
         "/etc/haproxy/authbridge-ca.pem": str(pki.ca),
         **{

@@ -24,6 +24,9 @@ PATIENCE = 90.0
 _CALLER = "attacked"
 _CALLER_SECRET = secret("caller")
 _TABLES = """
+[authbridge]
+deadline = "25s"  # as long as it may be: a machine that stands still for a moment is no outage
+
 [clients.{caller}]
 secret_file = "{folder}/clients/{caller}"
 may = ["check_password", "user_exists", "set_password", "register", "remove_user", "json"]
@@ -170,7 +173,7 @@ class Caller:
             try:
                 while piece := self.socket.recv(65536):
                     octets += piece
-                    if b"\r\n\r\n" in piece and b"\r\nConnection: close\r\n" not in octets:
+                    if b"\r\n\r\n" in octets and b"\r\nConnection: close\r\n" not in octets:
                         self.send(b"", end=True)
             except ConnectionResetError:
                 pass

@@ -47,6 +47,9 @@ domains = {domains}
 """
 
 _PEERS = """
+[authbridge]
+deadline = "25s"  # of whoever is in no hurry: a machine may stand still for a moment
+
 [clients.browsers]
 may = ["basic"]
 peers = ["127.0.0.1", "127.0.8.0/24"]

@@ -57,7 +57,7 @@ class MariaDb:
             ],
             check=True,
             capture_output=True,
-            timeout=90,
+            timeout=600,
         )
         self._new = True
 
@@ -89,11 +89,11 @@ class MariaDb:
         self._process = Process(
             ["mariadbd", f"--defaults-file={self._configuration}", *self._as_root], self.log
         )
-        self._process.wait_until_up(lambda: accepts(self.port), "MariaDB accepts connections")
+        self._process.wait_until_up(self._answers, "MariaDB answers")
         if self._new:
-            self._new = False
-            with self._connect("mysql", b"") as connection, connection.cursor() as cursor:
+            with self._connect("mysql") as connection, connection.cursor() as cursor:
                 cursor.execute("SET PASSWORD = PASSWORD(%s)", (self.password.decode(),))
+            self._new = False
 
     @property
     def running(self) -> bool:
@@ -116,10 +116,14 @@ class MariaDb:
         self._running.kill()
 
     def pause(self) -> None:
-        """SIGSTOP, and wait until every thread has stopped."""
+        """SIGSTOP, and wait until every thread has stopped. One that is about to end may do so
+        before."""
         self._running.send(signal.SIGSTOP)
-        threads = [int(thread) for thread in os.listdir(f"/proc/{self._running.pid}/task")]
-        wait_until(lambda: all(map(is_stopped, threads)), "MariaDB has stopped")
+        threads = Path(f"/proc/{self._running.pid}/task")
+        wait_until(
+            lambda: all(is_stopped(int(thread)) for thread in os.listdir(threads)),
+            "MariaDB has stopped",
+        )
 
     def resume(self) -> None:
         """SIGCONT."""
@@ -160,13 +164,24 @@ class MariaDb:
         self.execute("mysql", "CREATE USER %s@'%%' IDENTIFIED BY %s", [(name, password.decode())])
         return file
 
-    def _connect(self, database: str, password: bytes | None = None) -> Any:
+    def _answers(self) -> bool:
+        """At its port, and at its Unix socket, at which it listens a moment later."""
+        if not accepts(self.port):
+            return False
+        try:
+            self._connect("mysql").close()
+        except pymysql.err.OperationalError:  # it is starting up
+            return False
+        return True
+
+    def _connect(self, database: str) -> Any:
         return pymysql.connect(
             unix_socket=str(self.socket),
             user="root",
-            password=self.password if password is None else password,
+            password=b"" if self._new else self.password,
             database=database,
             charset="utf8mb4",
             autocommit=True,
-            read_timeout=60,
+            connect_timeout=90,
+            read_timeout=90,
         )

@@ -21,6 +21,13 @@ CACHED = "cached.oauth.example"
 
 DOMAINS = (JWT, KEYCLOAK, ASKED, POSTED, USERINFO, GRANT, CACHED)
 
+#: What a checker waits for an answer, and a login with all of its checkers: a machine that is busy
+#: elsewhere is no outage.
+PATIENCE = "20s"
+PATIENT = '\n[authbridge]\ndeadline = "25s"\n'
+#: What one waits where nothing is to answer.
+HASTE = "1s"
+
 #: Whom no token is accepted for, anywhere.
 NEVER = "carol"
 #: Characters of an opaque token.
@@ -56,7 +63,7 @@ def settings(provider: OidcProvider, tokens: str, **changes: object) -> dict[str
         "issuer": provider.issuer,
         "ca_file": provider.pki.ca,
         "tokens": tokens,
-        "timeout": "2s",
+        "timeout": PATIENCE,
     }
     if tokens == "userinfo":
         chosen["insecure_any_client"] = True
@@ -68,8 +75,13 @@ def settings(provider: OidcProvider, tokens: str, **changes: object) -> dict[str
     return chosen | changes
 
 
-def configuration(provider: OidcProvider) -> dict[str, str]:
-    """Each of the domains with its tables."""
+def hasty(name: str) -> str:
+    """The domain that differs from this one by its patience."""
+    return f"hasty-{name}"
+
+
+def configuration(provider: OidcProvider, in_haste: Sequence[str] = ()) -> dict[str, str]:
+    """Each of the domains with its tables; and those that are `hasty`."""
     by_post = {
         "client_id": POST,
         "client_secret_file": provider.secret_file(POST),
@@ -90,8 +102,10 @@ def configuration(provider: OidcProvider) -> dict[str, str]:
         ),
         CACHED: settings(provider, "introspection", cache="5m"),
     }
-    return {
-        name: domain(name, [name.partition(".")[0]])
-        + checker(name.partition(".")[0], **checkers[name])
-        for name in DOMAINS
+    checkers |= {hasty(name): checkers[name] | {"timeout": HASTE} for name in in_haste}
+    tables = {
+        name: domain(name, [name.partition(".")[0]]) + checker(name.partition(".")[0], **found)
+        for name, found in checkers.items()
     }
+    tables[JWT] += PATIENT
+    return tables

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from . import oauth_domains
+from . import oauth_domains, oidc_provider
+from .calls import YES, check_password
 from .canary import secret
 from .daemon import Daemon
-from .oauth_domains import NEVER
+from .oauth_domains import JWT, KEYCLOAK, NEVER
 from .oidc_provider import OidcProvider
 from .pki import Pki, make_pki
+from .waiting import wait_until
 
 #: Two of them have names that differ by a capital, as a provider's users may.
 USERS = {
@@ -43,12 +45,25 @@ class OAuthWorld:
     def restore(self) -> None:
         """Up and running, whatever a test has done to it."""
         self.provider.restore()
-        self.daemon.restore()
+        if self.daemon.running:
+            self.daemon.restore()
+        else:
+            self.start_daemon()
+
+    def start_daemon(self) -> None:
+        """And wait until it has the provider's keys, which no login waits for."""
+        self.daemon.start()
+        for domain, resource in ((JWT, oidc_provider.JWT), (KEYCLOAK, oidc_provider.KEYCLOAK)):
+            jid, token = f"alice@{domain}", self.provider.issue("alice", resource).access
+            wait_until(
+                lambda: check_password(self.daemon, jid, token) == YES,  # noqa: B023
+                "the keys are fetched",
+            )
 
 
 @contextmanager
-def running(folder: Path) -> Iterator[OAuthWorld]:
-    """All of it, as long as the block runs."""
+def running(folder: Path, in_haste: Sequence[str] = ()) -> Iterator[OAuthWorld]:
+    """All of it, as long as the block runs; with these domains as `hasty` ones as well."""
     names, addresses = ["localhost"], ["127.0.0.1"]
     pki = make_pki(folder / "provider-tls", names, addresses)
     strangers_pki = make_pki(folder / "strangers-tls", names, addresses)
@@ -64,8 +79,10 @@ def running(folder: Path) -> Iterator[OAuthWorld]:
             server.start()
             started.callback(server.stop)
             started.callback(server.restore)
-        daemon = Daemon(folder / "daemon", (), others=oauth_domains.configuration(provider))
-        daemon.start()
+        others = oauth_domains.configuration(provider, in_haste)
+        daemon = Daemon(folder / "daemon", (), others=others)
+        world = OAuthWorld(provider, other, daemon, strangers_pki, misnamed_pki)
         started.callback(daemon.stop)
         started.callback(daemon.restore)
-        yield OAuthWorld(provider, other, daemon, strangers_pki, misnamed_pki)
+        world.start_daemon()
+        yield world

@@ -10,7 +10,7 @@ FOREIGN = "example.com"
 
 DOMAINS = (ORG, NET)
 #: Of the directory, whose people are in `directory`.
-IN_DIRECTORY = (directory.DOMAIN, directory.MEMBERS, signers.CHAIN)
+IN_DIRECTORY = (directory.DOMAIN, directory.MEMBERS, directory.IMPATIENT, signers.CHAIN)
 #: Whose users have no passwords.
 OF_TOKENS = (signers.DOMAIN, signers.STRANGERS)
 HOSTS = (ORG, NET, FOREIGN, *IN_DIRECTORY, *OF_TOKENS, *active_directory.DOMAINS)

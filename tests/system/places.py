@@ -143,7 +143,8 @@ def _tables(slapd: WritableSlapd, ds389: Ds389, pki: Pki) -> Iterator[tuple[str,
             "bind_password_file": server.service_password_file,
             "new_users": PEOPLE,
             "new_user": NEW_USER,
-            "timeout": "2s",
+            # So long that a machine that is busy with other things is no outage.
+            "timeout": "20s",
         }
         for variation, settings in {"": {}, **VARIATIONS}.items():
             domain = f"{variation}.{kind}.example".removeprefix(".")
@@ -171,7 +172,9 @@ def running_places(folder: Path, pki: Pki) -> Iterator[Places]:
         slapd.start()
         ends.callback(slapd.stop)
         tables = dict(_tables(slapd, ds389, pki))
-        daemon = Daemon(folder / "daemon", (), others=tables)
+        # As well as the deadlines, of a change that is several questions.
+        tables[KINDS[0] + ".example"] += '\n[http]\ndeadline = "2m"\n'
+        daemon = Daemon(folder / "daemon", (), extauth='deadline = "25s"', others=tables)
         allow_changes(daemon)
         daemon.start()
         ends.callback(daemon.stop)

@@ -19,7 +19,7 @@ from .canary import secret
 from .daemon import write_private
 from .pki import Pki
 from .ports import accepts, free_port
-from .processes import Process, all_pids, is_stopped, parent
+from .processes import Process, all_pids, is_running, is_stopped, parent
 from .waiting import wait_until
 
 _PROGRAMS = max(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: int(path.parent.name))
@@ -107,21 +107,25 @@ class Postgresql:
 
     def kill(self) -> None:
         """SIGKILL, of every process of it."""
+        # Stopped, it makes no process that would stay behind.
+        self._running.pause()
         processes = self._processes()
         for process in processes:
             _send(process, signal.SIGKILL)
         self._running.wait()
-        wait_until(
-            lambda: not any(Path(f"/proc/{process}").exists() for process in processes),
-            "all of PostgreSQL has ended",
-        )
+        wait_until(lambda: not any(map(is_running, processes)), "all of PostgreSQL has ended")
 
     def pause(self) -> None:
         """SIGSTOP, of every process of it."""
+        # First of the one that makes the others. One that has just ended stays there, as nobody
+        # asks for its exit status meanwhile.
+        self._running.pause()
         for process in self._processes():
             _send(process, signal.SIGSTOP)
         wait_until(
-            lambda: all(is_stopped(process) for process in self._processes()),
+            lambda: all(
+                is_stopped(process) or not is_running(process) for process in self._processes()
+            ),
             "all of PostgreSQL has stopped",
         )
 
@@ -183,7 +187,7 @@ class Postgresql:
             password=self.password.decode(),
             dbname=database,
             autocommit=True,
-            connect_timeout=60,
+            connect_timeout=90,
         )
 
     def _answers(self) -> bool:
@@ -209,7 +213,7 @@ class Postgresql:
             ),
             check=True,
             capture_output=True,
-            timeout=90,
+            timeout=600,
             cwd=self._home,
         )
         password.unlink()

@@ -140,6 +140,7 @@ class WebSocketBrowser(Browser):
                 compression=None,
                 proxy=None,
                 open_timeout=90,
+                ping_interval=None,
                 max_size=1 << 20,
             )
         )

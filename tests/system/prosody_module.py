@@ -41,11 +41,17 @@ consider_bosh_secure = true
 consider_websocket_secure = true
 authentication = "authbridge"
 authbridge_url = "{url}"
+authbridge_timeout = 60
 {secret}
 ssl = {{ key = "{key}", certificate = "{certificate}" }}
 {options}
 {hosts}
 """
+
+
+#: What a VirtualHost says whose server waits no longer than a test can. Elsewhere a busy machine is
+#: no outage.
+HASTY = "authbridge_timeout = 2"
 
 
 class ModuleProsody:

@@ -71,6 +71,10 @@ class Request:
 
 
 class _Server(ThreadingHTTPServer):
+    # Who is not accepted at once waits in line: with more than the usual five he would be turned
+    # away, and come again after a second.
+    request_queue_size = 128
+
     # What goes wrong with one connection is the other side's to tell.
     def handle_error(self, request: Any, client_address: Any) -> None:
         pass
@@ -233,5 +237,9 @@ def no_answers(double: ProviderDouble) -> Answers:
             Reply(raw=b"HTTP/1.1 200 OK\r\nContent-Length: 900\r\n\r\n" + body),
             UNREACHABLE,
         ),
-        "slow": (Reply(200, body, drips=True), UNREACHABLE),
     }
+
+
+def slow_answer() -> Reply:
+    """It is good, and takes minutes to come."""
+    return Reply(200, json.dumps(good()).encode(), drips=True)

@@ -17,6 +17,8 @@ from .waiting import LIMIT, wait_until
 
 
 class _Server(ThreadingHTTPServer):
+    request_queue_size = 128
+
     # What goes wrong with one connection is the other side's to tell.
     def handle_error(self, request: Any, client_address: Any) -> None:
         pass

@@ -8,7 +8,7 @@ import shutil
 import ssl
 import subprocess
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,8 +19,9 @@ from .canary import secret
 from .daemon import Daemon, write_private
 from .ejabberd import _LIBRARIES
 from .pki import Pki, make_pki
-from .ports import free_port
+from .ports import accepts, free_port
 from .raw_http import basic
+from .waiting import wait_until
 
 _DOCUMENT = Path(__file__).parent.parent.parent / "docs" / "http.md"
 #: The examples by language, and what only one of them has in it.
@@ -62,6 +63,19 @@ def example(language: str, mark: str) -> str:
     """The one with that in it."""
     (found,) = (text for text in blocks(language) if mark in text)
     return found
+
+
+class ManyListeners(Daemon):
+    """A daemon that has another listener behind the one that is waited for."""
+
+    def __init__(self, folder: Path, domains: Sequence[str]) -> None:
+        super().__init__(folder, domains)
+        self.https_port = free_port()
+
+    def start(self) -> None:
+        """See Daemon; the one with TLS is opened last."""
+        super().start()
+        wait_until(lambda: accepts(self.https_port), "the daemon accepts connections with TLS")
 
 
 @dataclass(frozen=True)
@@ -157,14 +171,15 @@ class Recipes:
 @contextmanager
 def running_recipes(folder: Path) -> Iterator[Recipes]:
     """The daemon, running."""
-    daemon = Daemon(folder, [*DOMAINS.values()])
+    daemon = ManyListeners(folder, [*DOMAINS.values()])
     pki = make_pki(folder / "live", ["localhost", "auth.example.org", *DOMAINS.values()])
     secrets = {name: secret(name) for name in BY_SECRET}
     for name, octets in secrets.items():
         write_private(folder / "clients" / name, octets + b"\n")
     run = Path(tempfile.mkdtemp(prefix="ab-", dir="/tmp"))
     run.chmod(0o755)
-    started = Recipes(daemon, pki, free_port(), {**secrets, "prosody": daemon.client_secret}, run)
+    secrets |= {"prosody": daemon.client_secret}
+    started = Recipes(daemon, pki, daemon.https_port, secrets, run)
     make_folders(started)
     tables = {mark: started.ours(example("toml", mark)) for mark in OURS}
     listen = re.fullmatch(r"\[listen\]\n(http = .*?\n\]\n)(.*)", tables.pop("[listen]"), re.DOTALL)

@@ -28,6 +28,9 @@ PORT, TLS_PORT = 389, 636
 #: Those and the ones of the global catalogue, which it serves as well.
 _PORTS = (PORT, TLS_PORT, 3268, 3269)
 
+#: Seconds. A new domain takes ten of them where there is nothing else to do.
+_LONGEST = 600
+
 _CONFIGURATION = """\
 [global]
     netbios name = {host}
@@ -204,7 +207,7 @@ class SambaAd(DirectoryServer):
     @staticmethod
     def _run(command: Sequence[str], text: str = "") -> subprocess.CompletedProcess[str]:
         done = subprocess.run(
-            command, input=text, capture_output=True, encoding="utf-8", timeout=90
+            command, input=text, capture_output=True, encoding="utf-8", timeout=_LONGEST
         )
         assert done.returncode == 0, done.stderr
         return done
@@ -237,7 +240,9 @@ class SambaAd(DirectoryServer):
 
     def authentications(self, since: int = 0) -> list[Authentication]:
         """Every bind with a name since a mark. One is logged before it is answered."""
-        lines = self.log.read_bytes()[since:].decode(errors="replace").splitlines()
+        # What comes behind the last line's end is still being written, and no answer's.
+        whole, _, _ = self.log.read_bytes()[since:].rpartition(b"\n")
+        lines = whole.decode(errors="replace").splitlines()
         found = [json.loads(line) for line in lines if line.startswith('{"timestamp"')]
         return [
             Authentication(one["clientAccount"], one["mappedAccount"] or "", one["status"])

@@ -41,8 +41,8 @@ SIGNERS = {
     "xcauth": "cloud#cloud",
 }
 
-#: Seconds for which a token is good.
-LIFE = 60
+#: Seconds for which a token is good: some wait until many others have been tried.
+LIFE = 240
 
 _CONFIGURATION = """
 [domains."{domain}"]

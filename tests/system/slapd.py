@@ -171,7 +171,7 @@ class Slapd(DirectoryServer):
 
     @staticmethod
     def _run(command: Sequence[str], text: str) -> None:
-        done = subprocess.run(command, input=text.encode(), capture_output=True, timeout=90)
+        done = subprocess.run(command, input=text.encode(), capture_output=True, timeout=300)
         assert done.returncode == 0, done.stderr.decode(errors="replace")
 
     def operations(self, since: int = 0) -> list[Operation]:

@@ -15,6 +15,7 @@ from .active_directory import (
 from .calls import NO, YES, said, user_exists
 from .daemon import Daemon
 from .samba import SambaAd
+from .test_active_directory_logins import user_binds
 from .test_users import bounce, waiting_messages
 from .visitors import Server, Visitors
 
@@ -40,7 +41,7 @@ def test_mail_is_kept_for_who_may_come_back(
         assert (login["verdict"], login["reason"]) == ("rejected", account.gone)
     else:
         assert (login["verdict"], login["reason"]) == ("accepted", "user_exists")
-    assert ad.authentications(mark) == []
+    assert user_binds(ad, mark) == []
 
 
 def test_mail_is_delivered_at_the_next_login(

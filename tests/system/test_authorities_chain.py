@@ -241,6 +241,7 @@ def test_password_that_nobody_knows_is_the_provider_s_in_the_end(world: World) -
         (*wrong, [*before, silent, no], silent),
     )
     world.slapd.resume()
+    world.await_directory()
     world.provider.kill()
     check_walks(world, PASSWORDS, (*right, *last(*before, NOT_IN_DIRECTORY, away)))
     world.database.hide()

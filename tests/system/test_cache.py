@@ -66,12 +66,13 @@ def test_with_cache_a_wrong_password_is_asked_each_time_until_one_was_right(
 ) -> None:
     """Refusals are not cached; the first success hides the daemon from all that come after."""
     jid = "percy@example.org"
+    before = asked(daemon, jid)
     for number in range(1, 4):
         assert visitors.login(caching_ejabberd, jid, secret("guess")) == REFUSED
-        assert asked(daemon, jid) == number
+        assert asked(daemon, jid) == before + number
     assert visitors.login(caching_ejabberd, jid) == SESSION
     assert visitors.login(caching_ejabberd, jid, secret("guess")) == REFUSED
-    assert asked(daemon, jid) == 4
+    assert asked(daemon, jid) == before + 4
 
 
 def test_without_cache_every_login_is_asked(

@@ -152,7 +152,7 @@ def configured(
         bind_password_file=slapd.service_password_file,
         filter=FILTER,
         require_groups=[GROUP],
-        timeout="1s",
+        timeout="25s",
     )
     daemon = Daemon(folder / "daemon", (), others={DOMAIN: table})
     yield Configured(daemon, slapd)
@@ -185,6 +185,11 @@ def _other_authority(configured: Configured) -> None:
     configured.change(ca_file, f'ca_file = "{stranger}"')
 
 
+def _hung(configured: Configured) -> None:
+    configured.change('timeout = "25s"', 'timeout = "1s"')
+    configured.slapd.pause()
+
+
 def _wrong_password(configured: Configured) -> None:
     configured.slapd.give_service_password(secret("mistyped"))
 
@@ -192,7 +197,7 @@ def _wrong_password(configured: Configured) -> None:
 #: What may be wrong, and the words that lead to it.
 MISTAKES: dict[str, tuple[Callable[[Configured], object], str]] = {
     "stopped": (lambda installed: installed.slapd.stop(), "connection refused"),
-    "hung": (lambda installed: installed.slapd.pause(), "in 1 s"),
+    "hung": (_hung, "in 1 s"),
     "certificate": (_other_authority, "authority"),
     "service-password": (_wrong_password, f"service account {SERVICE}"),
     "service-dn": (

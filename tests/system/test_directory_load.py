@@ -52,8 +52,10 @@ def installed(workspace: Path, directory_pki: Pki) -> Iterator[Installation]:
             bind_password_file=slapd.service_password_file,
             timeout=timeout,
         )
-        for domain, timeout in ((DOMAIN, "4s"), (IMPATIENT, "1s"))
+        for domain, timeout in ((DOMAIN, "25s"), (IMPATIENT, "1s"))
     }
+    # Of a thousand at once the last may wait longer than 8 s on a slow machine.
+    others[DOMAIN] += '\n[http]\ndeadline = "2m"\n'
     daemon = Daemon(workspace / "crowd", (), others=others)
     with ExitStack() as ends:
         slapd.start()
@@ -148,5 +150,11 @@ def test_thousand_logins_to_a_hung_directory_are_all_answered(installed: Install
         installed.slapd.resume()
     assert largest - before < GROWTH
     wait_until(lambda: check_password(installed.daemon, *asked[0]) == YES, "somebody is let in")
-    answers = storm(installed.daemon, asked, connections=100)
-    assert [answer for _, answer in answers] == [YES] * 1_000
+
+    def everybody_is_let_in() -> bool:
+        answers = [answer for _, answer in storm(installed.daemon, asked, connections=100)]
+        # On a machine that is busy a second is too little for some; nobody is ever refused.
+        assert set(answers) <= {YES, OUTAGE}
+        return answers == [YES] * 1_000
+
+    wait_until(everybody_is_let_in, "everybody is let in")

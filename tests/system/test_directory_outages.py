@@ -15,7 +15,7 @@ from . import people
 from .calls import CANNOT_TELL, YES, check_password, extauth, said, user_exists
 from .canary import secret
 from .daemon import Daemon
-from .directory import ALICE, BOB, CAROL, DOMAIN, checker
+from .directory import ALICE, BOB, CAROL, DOMAIN, IMPATIENT, Account, checker
 from .ejabberd import Ejabberd
 from .pki import Pki
 from .slapd import Slapd
@@ -28,8 +28,10 @@ from .xmpp import SESSION
 
 IN_FILE = "alice@example.org"
 
-#: Seconds within which a directory that is back is asked again; what is promised.
-RECOVERY = 5
+#: Seconds within which a directory that is back is asked again: 5 s is promised (that it is kept,
+#: tests/ldap tries with a clock of its own), and what is more is for a machine that has other
+#: things to do.
+RECOVERY = 30
 
 #: The ways in which a directory is away, and what the log says of it.
 OUTAGES: dict[str, tuple[Callable[[Slapd], object], str]] = {
@@ -39,6 +41,11 @@ OUTAGES: dict[str, tuple[Callable[[Slapd], object], str]] = {
 }
 
 outage = pytest.mark.parametrize(("outage", "reason"), OUTAGES.values(), ids=OUTAGES.keys())
+
+
+def of(account: Account) -> str:
+    """The user's JID where nobody waits for long."""
+    return f"{account.local}@{IMPATIENT}"
 
 
 @outage
@@ -51,21 +58,21 @@ def test_logins_are_refused_as_long_as_the_directory_is_away(
     reason: str,
 ) -> None:
     """With right and wrong passwords alike, and then no longer."""
-    assert visitors.login(server, ALICE.jid) == SESSION
+    assert visitors.login(server, of(ALICE)) == SESSION
     outage(slapd)
-    alice, bob = (visitors.connect(server, DOMAIN) for _ in range(2))
+    alice, bob = (visitors.connect(server, IMPATIENT) for _ in range(2))
     alice.send_plain(b"alice", ALICE.password)
     bob.send_plain(b"bob", secret("wrong-in-outage"))
     assert visitors.login(server, IN_FILE) == SESSION
     assert (alice.outcome(), bob.outcome()) == (REFUSED, REFUSED)
-    assert said(daemon, ALICE.jid) == ("unavailable", reason)
-    assert said(daemon, BOB.jid)[0] == "unavailable"
+    assert said(daemon, of(ALICE)) == ("unavailable", reason)
+    assert said(daemon, of(BOB))[0] == "unavailable"
     slapd.restore()
     wait_until(
-        lambda: visitors.login(server, ALICE.jid) == SESSION, "alice is let in", limit=RECOVERY
+        lambda: visitors.login(server, of(ALICE)) == SESSION, "alice is let in", limit=RECOVERY
     )
-    assert visitors.login(server, BOB.jid, secret("wrong-after-outage")) == REFUSED
-    assert said(daemon, BOB.jid) == ("rejected", "password_mismatch")
+    assert visitors.login(server, of(BOB), secret("wrong-after-outage")) == REFUSED
+    assert said(daemon, of(BOB)) == ("rejected", "password_mismatch")
 
 
 @outage
@@ -76,10 +83,10 @@ def test_outage_is_said_wherever_it_can_be_said(
     outage(slapd)
     before = len(daemon.logins())
     # Whom it has been asked about a moment ago it may still know.
-    ghost, domain = f"ghost-{before}", DOMAIN.encode()
+    ghost, domain = f"ghost-{before}", IMPATIENT.encode()
     with ThreadPoolExecutor() as at_once:
-        asked = at_once.submit(check_password, daemon, ALICE.jid, ALICE.password)
-        existing = at_once.submit(user_exists, daemon, f"{ghost}@{DOMAIN}")
+        asked = at_once.submit(check_password, daemon, of(ALICE), ALICE.password)
+        existing = at_once.submit(user_exists, daemon, f"{ghost}@{IMPATIENT}")
         auth = at_once.submit(extauth, daemon, b"auth", b"bob", domain, BOB.password)
         isuser = at_once.submit(extauth, daemon, b"isuser", f"{ghost}-too".encode(), domain)
     assert asked.result()[0] == existing.result()[0] == CANNOT_TELL
@@ -112,7 +119,7 @@ def test_connection_that_the_directory_closes_is_not_missed(
         ends.callback(daemon.stop)
         assert check_password(daemon, ALICE.jid, ALICE.password) == YES
         # One for searches, one for binds.
-        wait_until(lambda: slapd.log.read_text().count("closed (idletimeout)") == 2, "closed")
+        wait_until(lambda: slapd.log.read_text().count("closed (idletimeout)") >= 2, "closed")
         assert check_password(daemon, ALICE.jid, ALICE.password) == YES
 
 
@@ -151,13 +158,13 @@ def test_messages_of_an_outage_are_kept_by_ejabberd(
     reason: str,
 ) -> None:
     """Who cannot be looked up is taken to exist."""
-    bob = visitors.enter(ejabberd, BOB.jid)
+    bob = visitors.enter(ejabberd, of(BOB))
     outage(slapd)
     text = "written in an outage"
-    assert bounce(bob, CAROL.jid, text) == ""
+    assert bounce(bob, of(CAROL), text) == ""
     slapd.restore()
-    wait_until(lambda: check_password(daemon, CAROL.jid, CAROL.password) == YES, "carol is let in")
-    assert waiting_messages(visitors, ejabberd, CAROL.jid)[-1] == text
+    wait_until(lambda: check_password(daemon, of(CAROL), CAROL.password) == YES, "carol is let in")
+    assert waiting_messages(visitors, ejabberd, of(CAROL))[-1] == text
 
 
 def test_daemon_starts_without_its_directory_and_finds_it_later(

@@ -120,7 +120,7 @@ def test_who_goes_on_behind_a_refusal_can_read_it(attacked: Daemon, status: int)
     caller = Caller(attacked.http_port)
     caller.socket.sendall(REFUSED[status])
     assert caller.socket.recv(1, socket.MSG_PEEK)  # it is there, and not read yet
-    caller.socket.sendall(RIGHT * 40_000)
+    caller.send(RIGHT * 40_000)  # for as long as it is taken
     (answer,) = caller.everything()
     assert (answer.status, answer.last) == (status, True)
 

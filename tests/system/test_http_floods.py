@@ -60,11 +60,12 @@ async def flood(port: int, number: int, over: threading.Event) -> int:
     octets = [RIGHT, WRONG][number % 2] * BURST + NOWHERE
     answers: list[Answer] = []
     count = 0
-    while not over.is_set():
-        reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        writer.write(octets)
-        answers = read(await reader.read(-1))
-        writer.close()
+    while not over.is_set() or not count:
+        async with asyncio.timeout(PATIENCE):
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(octets)
+            answers = read(await reader.read(-1))
+            writer.close()
         expected = [YES, NO][number % 2]
         assert [(answer.status, answer.body) for answer in answers[:-1]] == [expected] * BURST
         assert answers[-1].status == 404
@@ -78,8 +79,7 @@ def http_flood(port: int) -> Iterator[None]:
     over = threading.Event()
 
     async def come() -> list[int]:
-        async with asyncio.timeout(PATIENCE):
-            return await asyncio.gather(*(flood(port, at, over) for at in range(CALLERS)))
+        return await asyncio.gather(*(flood(port, at, over) for at in range(CALLERS)))
 
     with ThreadPoolExecutor(1) as thread:
         coming = thread.submit(asyncio.run, come())

@@ -44,14 +44,16 @@ def test_the_seeds_are_taken_by_the_daemon(attacked: Daemon) -> None:
 def test_no_mutated_request_is_let_in_or_told_anything(attacked: Daemon) -> None:
     """2,000 connections' worth of them, and the daemon is as it was before."""
     port, pid = attacked.http_port, attacked.process.pid
+    assert good(port)
+    fds = descriptors(pid)  # now: behind a drive some of its connections may still be there
     requests.drive(port, 500, 0)
-    before, fds = memory(pid), descriptors(pid)
+    before = memory(pid)
     seen = requests.drive(port, 2_000, 1)
     # They are neither all refused nor all taken.
     assert seen[200] > 100
     assert seen[400] > 100
     assert memory(pid) - before < MOST_GROWTH
-    wait_until(lambda: abs(descriptors(pid) - fds) <= 2, "the connections are gone")
+    wait_until(lambda: descriptors(pid) <= fds + 2, "the connections are gone")
     assert good(port)
     assert attacked.process.pid == pid
     assert troubles(attacked) == []

@@ -64,7 +64,7 @@ def world(workspace: Path) -> Iterator[OAuthWorld]:
         text = daemon.configuration.read_text() + clients
         write_private(daemon.configuration, text.encode())
         daemon.stop()
-        daemon.start()
+        found.start_daemon()
         yield found
 
 

@@ -26,11 +26,14 @@ from .provider_double import (
     no_answers,
     page,
     redirect,
+    slow_answer,
     without,
 )
 from .waiting import wait_until
 
 INTROSPECTION, USERINFO, GRANT = "introspection", "userinfo", "grant"
+#: The same with little patience, and the last part of the path where each is asked.
+HASTY = {f"hasty-{name}": name for name in (INTROSPECTION, USERINFO)} | {f"hasty-{GRANT}": "token"}
 #: Providers whose metadata are wrong, by what is wrong with them.
 MISPUBLISHED = (
     *("elsewhere", "page", "another-issuer", "no-endpoint", "clear-text", "no-url", "list"),
@@ -38,7 +41,7 @@ MISPUBLISHED = (
 )
 #: Providers whose keys judge tokens; all but the first publish something else in their place.
 SIGNING = ("keys", "keys-page", "keys-elsewhere", "keys-secret", "keys-private")
-JID = {name: f"alice@{name}.double.example" for name in (INTROSPECTION, USERINFO, GRANT)}
+JID = {name: f"alice@{name}.double.example" for name in (INTROSPECTION, USERINFO, GRANT, *HASTY)}
 TOKEN, PASSWORD = secret("T0k3n"), secret("wonderland")
 REFUSED = ("unavailable", "provider_refused")
 ACCEPTED = ("accepted", "token_valid")
@@ -57,7 +60,7 @@ def settings(double: ProviderDouble, folder: Path, name: str, tokens: str) -> di
         "issuer": double.issuer(name),
         "ca_file": double.pki.ca,
         "tokens": tokens,
-        "timeout": "2s",
+        "timeout": oauth_domains.HASTE if name in HASTY else oauth_domains.PATIENCE,
         "cache": 0,
     }
     if tokens == "userinfo":
@@ -75,11 +78,16 @@ def settings(double: ProviderDouble, folder: Path, name: str, tokens: str) -> di
 def daemon(workspace: Path, double: ProviderDouble) -> Iterator[Daemon]:
     folder = workspace / "double"
     write_private(folder / "client-secret", secret("client"))
+    grants = {"password_grant": True, "token_prefix": "T0k3n"}
     checkers = {
         INTROSPECTION: settings(double, folder, INTROSPECTION, "introspection"),
         USERINFO: settings(double, folder, USERINFO, "userinfo"),
-        GRANT: settings(double, folder, GRANT, "introspection")
-        | {"password_grant": True, "token_prefix": "T0k3n"},
+        GRANT: settings(double, folder, GRANT, "introspection") | grants,
+        f"hasty-{INTROSPECTION}": settings(
+            double, folder, f"hasty-{INTROSPECTION}", "introspection"
+        ),
+        f"hasty-{USERINFO}": settings(double, folder, f"hasty-{USERINFO}", "userinfo"),
+        f"hasty-{GRANT}": settings(double, folder, f"hasty-{GRANT}", "introspection") | grants,
         **{name: settings(double, folder, name, "introspection") for name in MISPUBLISHED},
         **{name: settings(double, folder, name, "jwt") for name in SIGNING},
     }
@@ -88,7 +96,8 @@ def daemon(workspace: Path, double: ProviderDouble) -> Iterator[Daemon]:
         + oauth_domains.checker(name, **checkers[name])
         for name in checkers
     }
-    for name in (INTROSPECTION, USERINFO, GRANT, *SIGNING):
+    others[f"{INTROSPECTION}.double.example"] += oauth_domains.PATIENT
+    for name in (INTROSPECTION, USERINFO, GRANT, *HASTY, *SIGNING):
         double.publish(name)
     started = Daemon(folder / "daemon", (), others=others)
     misplace(double)
@@ -273,6 +282,17 @@ def test_password_grant_that_says_neither_yes_nor_no_is_an_outage(
         double.answers[f"/{GRANT}/introspection"] = document(members)
         assert check_password(daemon, JID[GRANT], PASSWORD) == NO
         assert said(daemon, JID[GRANT]) == ("rejected", reason)
+
+
+@pytest.mark.parametrize("name", HASTY)
+def test_answer_that_comes_too_slowly_is_an_outage(
+    daemon: Daemon, double: ProviderDouble, name: str
+) -> None:
+    answers = {"slow": (slow_answer(), UNREACHABLE)}
+    password = PASSWORD if GRANT in name else TOKEN
+    path = f"/{name}/{HASTY[name]}"
+    check_answers(daemon, double, JID[name], path, answers, password)
+    assert double.asked(path)
 
 
 def test_metadata_that_are_wrong_are_an_outage_that_says_what_is_wrong(

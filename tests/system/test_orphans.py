@@ -51,8 +51,8 @@ def test_no_program_outlives_ejabberd(
 ) -> None:
     """Idle or with a request under way that nobody answers."""
     assert visitors.login(mortal, "alice@example.org") == SESSION
+    wait_until(lambda: len(mortal.programs()) == 3, "its programs")
     programs = mortal.programs()
-    assert len(programs) == 3
     leave(daemon)
     before = sum(map(octets_read, programs))
     visitors.connect(mortal, people.ORG).send_plain(b"alice", secret("under-way"))
@@ -65,9 +65,10 @@ def test_ejabberd_killed_and_started_again_has_new_programs_alone(
     mortal: Ejabberd, visitors: Visitors
 ) -> None:
     """Those of before are gone, those of now work."""
+    wait_until(lambda: len(mortal.programs()) == 3, "its programs")
     before = mortal.programs()
     mortal.kill()
     mortal.start()
     assert visitors.login(mortal, "alice@example.org") == SESSION
     wait_until(lambda: not any(map(is_running, before)), "the old programs have ended")
-    assert len(mortal.programs()) == 3
+    wait_until(lambda: len(mortal.programs()) == 3, "the new programs")

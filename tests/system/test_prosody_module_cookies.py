@@ -7,7 +7,7 @@ import pytest
 
 from .canary import secret
 from .pki import Pki, make_pki
-from .prosody_bridge import HANGING, Bridge, Reply, Request
+from .prosody_bridge import HANGING, Bridge, Reply, Request, decided
 from .prosody_browsers import (
     CHALLENGE,
     SUCCESS,
@@ -19,10 +19,12 @@ from .prosody_browsers import (
     headers,
     respond,
 )
-from .prosody_module import ModuleProsody
+from .prosody_module import HASTY, ModuleProsody
 from .xmpp import Client
 
 HOST = "cookie.example"
+#: Whose logins wait for 2 s alone.
+BRIEF = "brief.example"
 #: Whose logins by cookie are switched off.
 OFF = "off.example"
 SITE = "https://www.cookie.example"
@@ -34,7 +36,6 @@ OUTAGE = "temporary-auth-failure"
 REFUSED = Answer("not-authorized")
 
 _OPTIONS = f"""
-authbridge_timeout = 2
 authbridge_cookie = true
 authbridge_origins = {{ "{SITE}", "{OTHER_SITE}" }}
 """
@@ -44,7 +45,7 @@ Open = Callable[..., Browser]
 
 @pytest.fixture(scope="module")
 def pki(workspace: Path) -> Pki:
-    return make_pki(workspace / "module-cookies-tls", [HOST, OFF])
+    return make_pki(workspace / "module-cookies-tls", [HOST, BRIEF, OFF])
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +56,7 @@ def shared_bridge() -> Iterator[Bridge]:
 
 @pytest.fixture(scope="module")
 def prosody(workspace: Path, pki: Pki, shared_bridge: Bridge) -> Iterator[ModuleProsody]:
-    hosts = {HOST: "", OFF: "authbridge_cookie = false"}
+    hosts = {HOST: "", BRIEF: HASTY, OFF: "authbridge_cookie = false"}
     server = ModuleProsody(
         workspace / "module-cookies", pki, hosts, shared_bridge.url, options=_OPTIONS
     )
@@ -259,7 +260,6 @@ def test_the_answer_is_prepared(opened: Open, bridge: Bridge) -> None:
         Reply(404, b""),
         # It is Prosody that authbridge does not know.
         Reply(401, b"credentials?", headers=(("WWW-Authenticate", 'Basic realm="authbridge"'),)),
-        HANGING,
     ],
     ids=lambda value: str(value.status) if isinstance(value, Reply) else None,
 )
@@ -271,6 +271,19 @@ def test_an_outage_is_none_of_the_cookie_s_faults(
     assert begin(browser, "EXTERNAL", authzid) == Answer(OUTAGE)
     bridge.answer = site
     assert begin(browser, "EXTERNAL", authzid) == Answer(SUCCESS)
+
+
+@pytest.mark.parametrize("authzid", ["", f"alice@{BRIEF}"])
+def test_an_answer_that_does_not_come_is_an_outage_as_well(
+    opened: Open, bridge: Bridge, authzid: str
+) -> None:
+    bridge.answer = lambda request: HANGING
+    browser = opened(host=BRIEF)
+    assert begin(browser, "EXTERNAL", authzid.encode()) == Answer(OUTAGE)
+    bridge.asked("cookie")
+    bridge.answer = site
+    outcome = decided(lambda: begin(browser, "EXTERNAL", authzid.encode()), Answer(OUTAGE))
+    assert outcome == Answer(SUCCESS)
 
 
 def test_the_cookie_of_a_later_request_does_not_count(

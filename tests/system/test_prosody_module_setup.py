@@ -168,11 +168,15 @@ def test_tokens_go_over_encrypted_connections_alone(
 
 
 class _Yes(BaseHTTPRequestHandler):
-    """Says yes to everybody, under TLS."""
+    """Says yes to everybody, under TLS, as authbridge does: with the length, and the connection is
+    kept. Of a body that ends with the connection Prosody may lose all."""
+
+    protocol_version = "HTTP/1.1"
 
     def do_POST(self) -> None:
         self.rfile.read(int(self.headers["Content-Length"]))
         self.send_response(200)
+        self.send_header("Content-Length", "4")
         self.end_headers()
         self.wfile.write(b"true")
 

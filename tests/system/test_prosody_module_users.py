@@ -8,22 +8,25 @@ import pytest
 
 from .canary import secret
 from .pki import Pki, make_pki
-from .prosody_bridge import HANGING, NO, YES, Bridge, Reply, Request
-from .prosody_module import ModuleProsody
+from .prosody_bridge import HANGING, NO, YES, Bridge, Reply, Request, decided
+from .prosody_module import HASTY, ModuleProsody
 from .waiting import wait_until
 from .xmpp import SESSION, Client, condition, local
 
 #: Where nothing may be written, as by default; and where it may.
 READS = "reads.example"
 WRITES = "writes.example"
+#: Whose questions wait for 2 s alone.
+BRIEF = "brief.example"
 PASSWORD = secret("wonderland")
 NEW = secret("looking-glass")
 OUTAGES = [Reply(503, b"unavailable"), Reply(200, b"maybe"), Reply(401, b"credentials?"), HANGING]
+OUTAGE = "temporary-auth-failure"
 
 
 @pytest.fixture(scope="module")
 def pki(workspace: Path) -> Pki:
-    return make_pki(workspace / "module-users-tls", [READS, WRITES])
+    return make_pki(workspace / "module-users-tls", [READS, WRITES, BRIEF])
 
 
 @pytest.fixture(scope="module")
@@ -34,14 +37,8 @@ def shared_bridge() -> Iterator[Bridge]:
 
 @pytest.fixture(scope="module")
 def prosody(workspace: Path, pki: Pki, shared_bridge: Bridge) -> Iterator[ModuleProsody]:
-    hosts = {READS: "", WRITES: "authbridge_writes = true"}
-    server = ModuleProsody(
-        workspace / "module-users",
-        pki,
-        hosts,
-        shared_bridge.url,
-        options="authbridge_timeout = 2",
-    )
+    hosts = {READS: "", WRITES: "authbridge_writes = true", BRIEF: HASTY}
+    server = ModuleProsody(workspace / "module-users", pki, hosts, shared_bridge.url)
     server.start()
     yield server
     server.stop()
@@ -74,9 +71,9 @@ def core(verb: str, *arguments: str, host: str = WRITES) -> str:
     return f'return tostring((require "core.usermanager".{verb}({given})))'
 
 
-def bounced(client: Client, user: str) -> str:
+def bounced(client: Client, user: str, host: str = WRITES) -> str:
     """Send a message to him, who is away; the condition of the error, or "" where none comes."""
-    client.message(f"{user}@{WRITES}", "hello")
+    client.message(f"{user}@{host}", "hello")
     client.synchronise()
     errors = [
         stanza
@@ -96,17 +93,22 @@ def test_a_message_to_nobody_bounces(alice: Client, bridge: Bridge) -> None:
 
 @pytest.mark.parametrize("outage", OUTAGES, ids=str)
 def test_a_message_is_kept_in_an_outage_and_delivered_behind_it(
-    prosody: ModuleProsody, pki: Pki, alice: Client, bridge: Bridge, outage: Reply
+    prosody: ModuleProsody, pki: Pki, bridge: Bridge, outage: Reply
 ) -> None:
-    user = f"away{OUTAGES.index(outage)}"
+    user, host = f"away{OUTAGES.index(outage)}", BRIEF if outage.hangs else WRITES
     bridge.answer = lambda request: outage if request.verb == "user_exists" else YES
-    assert bounced(alice, user) == ""
-    assert bridge.asked("user_exists", user)
-    with Client(prosody.port, WRITES, pki.ca) as away:
-        assert away.login(user.encode(), PASSWORD) == SESSION
-        away.bind()
+    with Client(prosody.port, host, pki.ca) as alice, Client(prosody.port, host, pki.ca) as away:
+        _enter(alice, "alice")
+        assert bounced(alice, user, host) == ""
+        assert bridge.asked("user_exists", user)
+        _enter(away, user)
         away.presence()
         assert wait_until(lambda: _next_message(away), "the message that was kept") == "hello"
+
+
+def _enter(client: Client, user: str) -> None:
+    assert decided(lambda: client.login(user.encode(), PASSWORD), OUTAGE) == SESSION
+    client.bind()
 
 
 def _next_message(client: Client) -> str:

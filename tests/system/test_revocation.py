@@ -81,7 +81,7 @@ def newcomer() -> str:
 def jwt(issuer: str, jid: str, jti: object = None, **changes: object) -> bytes:
     """A token for a login now."""
     now = int(time.time())
-    usual = {"iss": issuer, "sub": jid, "aud": f"xmpp:{DOMAIN}", "iat": now, "exp": now + 120}
+    usual = {"iss": issuer, "sub": jid, "aud": f"xmpp:{DOMAIN}", "iat": now, "exp": now + 200}
     claims = mint.without(usual | {"jti": jti or f"jti-{next(_numbers)}"} | changes)
     return kept(mint.jwt(claims, mint.key("ES256", "issuer"), kid="issuer"))
 
@@ -163,7 +163,7 @@ def test_what_was_used_stays_used_and_what_was_not_is_good(site: TokenSite, how:
     """After a restart, also after kill -9; temporary tokens as well."""
     jid = newcomer()
     used, unused = jwt(ONCE, jid), jwt(ONCE, jid)
-    gone, good = site.issue(jid), site.issue(jid)
+    gone, good = site.issue(jid, ttl=600), site.issue(jid, ttl=600)
     assert by_extauth(site, jid, used)
     assert by_extauth(site, jid, gone.octets)
     restart(site, how)
@@ -210,8 +210,8 @@ def test_all_tokens_of_a_user_are_revoked(site: TokenSite) -> None:
     """Temporary and signed, of whichever revocable issuer; those that are made later are good."""
     jid, other = newcomer(), newcomer()
     signed = [jwt(issuer, jid) for issuer in (REVOCABLE, BOTH)]
-    forum = kept(mint.compact(FORUM, jid, int(time.time()) + 60))
-    temporary, theirs = site.issue(jid, uses="any"), site.issue(other)
+    forum = kept(mint.compact(FORUM, jid, int(time.time()) + 200))
+    temporary, theirs = site.issue(jid, uses="any", ttl=600), site.issue(other, ttl=600)
     plain, others = jwt(PLAIN, jid), jwt(REVOCABLE, other)
     revoke(site, jid=jid)
     for token in (*signed, forum, temporary.octets):
@@ -229,7 +229,7 @@ def test_what_was_revoked_stays_revoked(site: TokenSite, how: str) -> None:
     """After a restart."""
     one, all_of_his = newcomer(), newcomer()
     token, his, other = jwt(REVOCABLE, one), jwt(BOTH, all_of_his), jwt(REVOCABLE, one)
-    device = site.issue(one, uses="any")
+    device = site.issue(one, uses="any", ttl=600)
     assert site.website.send_form("/revoke", {"token": token}).status == 200
     revoke(site, jid=all_of_his)
     site.revoke(device)

@@ -80,6 +80,7 @@ def test_programs_started_again_with_a_bad_file_lose_no_message_and_change_nothi
         for program in programs:
             os.kill(program, signal.SIGKILL)
         wait_until(lambda: not any(map(is_running, programs)), "they have ended")
+        wait_until(lambda: len(alone.programs()) == PROGRAMS, "there are others")
         assert visitors.login(alone, ALICE) == REFUSED
         assert bounce(bob, JULIET, "while nothing is known") == ""
         new = secret("of-no-use").decode()

@@ -12,6 +12,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+from redis import Redis
 
 from authbridge import config
 from tests.recipes.document import ROOT, example
@@ -51,7 +52,12 @@ def test_documented_redis_serves_and_an_outage_of_it_is_in_the_log_as_shown(
             token = issued(bridge)["password"]
             assert bridge.logs_in(ALICE, token)
             assert not bridge.logs_in(ALICE, token)
+            # It ends while nothing is on its way to it: else the connection would be reset.
+            bridge.process.pause()
+            with Redis(port=redis.port, username="authbridge", password=word) as nobody:
+                nobody.ping()
             redis.stop()
+            bridge.process.resume()
             wait_until(lambda: "Connection refused" in bridge.log.read_text(), "it is missed")
             redis.start()
             wait_until(lambda: "well again" in bridge.log.read_text(), "it is found again")

@@ -61,9 +61,9 @@ class Place:
 
 def make_tokens(site: TokenSite) -> Tokens:
     """Issue, use, refuse, explain, introspect and revoke."""
-    unused = site.issue(ALICE)
+    unused = site.issue(ALICE, ttl=3600)
     device = site.issue(ALICE, ttl=3600, uses="any", device="Telefon", note="shown once")
-    thrice = site.issue(ALICE, ttl=600, uses=3)
+    thrice = site.issue(ALICE, ttl=3600, uses=3)
     used, revoked, withdrawn, shown = (site.issue(BOB, ttl=3600) for _ in range(4))
     assert all(map(site.accepts, (device, device, thrice, used)))
     assert not site.accepts(used)
@@ -117,7 +117,7 @@ def test_no_token_is_in_what_is_kept_on_the_disk(place: Place) -> None:
     assert found(place, kept) == []
     site = place.sites[0]
     if place.redis is not None:
-        dump = place.redis.folder / "dump.rdb"
+        dump = place.redis.data / "dump.rdb"
         place.redis.ask("BGSAVE")
         wait_until(dump.exists, "Redis has written its dump")
         kept = dump.read_bytes()

@@ -163,8 +163,15 @@ def test_of_many_who_log_in_at_ejabberd_with_one_token_one_gets_in(
 
 def test_every_program_was_asked(pool: tuple[Ejabberd, Path]) -> None:
     """Or those before would have shown nothing."""
-    lines = pool[0].output.read_text(errors="replace").splitlines()
-    asked = [line.split(" login id=")[1].split("-")[0] for line in lines if " login id=" in line]
+
+    def logins() -> list[str]:
+        lines = pool[0].output.read_text(errors="replace").splitlines(keepends=True)
+        return [line for line in lines if " login id=" in line and line.endswith("\n")]
+
+    # A line is written a moment after its answer.
+    wait_until(lambda: len(logins()) >= ROUNDS * VISITORS, "every login has its line")
+    lines = logins()
+    asked = [line.split(" login id=")[1].split("-")[0] for line in lines]
     assert len(set(asked)) == PROGRAMS
     assert sum("reason=token_valid" in line for line in lines) == ROUNDS
     assert sum("reason=token_used" in line for line in lines) == ROUNDS * (VISITORS - 1)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from .browser import Person, Tab
-from .browser_world import REFUSED, World, running_world
+from .browser_world import HASTY, REFUSED, World, running_world
 
 #: Pages with a way in each; every page comes back by itself.
 OPEN = {
@@ -29,7 +29,7 @@ BOTH = ("prosody", "ejabberd")
 @pytest.fixture(scope="module")
 def shared_world(workspace: Path) -> Iterator[World]:
     """Everything; tests take `world`."""
-    with running_world(workspace / "chromium-outages") as running:
+    with running_world(workspace / "chromium-outages", patience=HASTY) as running:
         yield running
 
 
@@ -82,7 +82,8 @@ def test_open_pages_come_back_by_themselves_when_their_xmpp_server_was_restarted
 def test_open_pages_come_back_with_fresh_tokens_when_the_daemon_was_restarted(
     world: World,
 ) -> None:
-    """Sessions go on meanwhile; a connection that is lost meanwhile comes back afterwards."""
+    """Sessions go on meanwhile; a connection that is lost meanwhile comes back afterwards. Where
+    all is slow, a page may ask once more; no token is used twice."""
     everybody = visits(world, OPEN)
     world.daemon.stop()
     try:
@@ -95,7 +96,8 @@ def test_open_pages_come_back_with_fresh_tokens_when_the_daemon_was_restarted(
     for person, tab in everybody:
         tab.wait_until(partial(answered, person, 200, 2), "it has a token")
         tab.comes_back()
-        assert len(set(person.tokens())) == 2
+        tokens = person.tokens()
+        assert len(set(tokens)) == len(tokens) >= 2
 
 
 def test_open_pages_come_back_when_the_proxy_was_restarted(world: World) -> None:

@@ -41,7 +41,7 @@ def assert_each_has_his_own(world: World, server: str, sessions: list[Session]) 
     bosh_url = world.servers[server].bosh_url
     assert len({session.sid for session in sessions}) == MANY
     pages = [Page(bosh_url, session) for session in sessions]
-    with ThreadPoolExecutor(4) as at_once:  # ejabberd lets five connections wait to be taken
+    with ThreadPoolExecutor(4) as at_once:
         assert all(at_once.map(Page.is_alive, pages))
 
 

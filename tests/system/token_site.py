@@ -30,6 +30,7 @@ PREFIX = b"abtt1_"
 _CONFIGURATION = """
 [authbridge]
 state = "{state}"
+deadline = "25s"  # as long as it may be: a machine that stands still for a moment is no outage
 {state_lines}
 
 [clients.{website}]

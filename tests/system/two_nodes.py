@@ -50,7 +50,7 @@ class DocumentedRedis(RedisServer):
             text = text.replace(shown, ours)
         file = self.folder / "redis.conf"
         write_private(file, text.encode())
-        return [PROGRAM, str(file), "--dir", str(self.folder)]
+        return [PROGRAM, str(file), "--dir", str(self.data)]
 
 
 class Node(TokenNode):
@@ -62,7 +62,6 @@ class Node(TokenNode):
             folder,
             f"rediss://127.0.0.1:{redis.port}/0",
             more=f'state_password_file = "{folder}/redis-password"\nstate_ca_file = "{pki.ca}"\n',
-            extauth='deadline = "1s"',  # its connectors have not long to wait for it
             website_secret=secrets.website,
         )
         self.client_secret = secrets.server
@@ -75,6 +74,14 @@ class Node(TokenNode):
         changed = text.replace('backlog=1024"]', f'backlog=1024", "{listener}"]')
         changed += f'\n[http]\nhosts = ["{NAME}"]\n'
         write_private(self.configuration, changed.encode())
+
+    def be_quick(self, *, quick: bool) -> None:
+        """From its next start on its connectors wait for it for a second, or as long as may be."""
+        shown, brief = "[extauth]\n", '[extauth]\ndeadline = "1s"\n'
+        text = self.configuration.read_text().replace(brief, shown)
+        if quick:
+            text = text.replace(shown, brief)
+        write_private(self.configuration, text.encode())
 
     def decided(self) -> int:
         """How many logins its log has that were accepted."""
@@ -144,6 +151,8 @@ class Crowd:
         self._coming: list[Future[None]] = []
         #: Of each token, what it was answered with, twice; nothing where none was issued.
         self.rounds: list[list[Answer]] = []
+        #: How many of them were over when each of them began.
+        self.began: list[int] = []
 
     @contextmanager
     def coming(self) -> Iterator[None]:
@@ -175,9 +184,11 @@ class Crowd:
 
     def _come(self, caller: Caller) -> None:
         while not self._over.is_set():
+            begin = len(self.rounds)
             token = caller.ask_for_token()
             answers = [] if token is None else [caller.log_in(token) for _ in range(2)]
             with self._lock:
+                self.began.append(begin)
                 self.rounds.append(answers)
         caller.close()
 

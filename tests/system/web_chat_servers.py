@@ -66,6 +66,10 @@ class WebChatDaemon(Daemon):
         together = re.sub(
             r"(?m)^(\[sites\.\w+\]\nhosts.*\n)", r"\1same_users = true\n", "\n".join(tables)
         )
+        # Nothing hangs here, and a busy machine is to be no outage.
+        slow = 'kind = "forward"\n'
+        assert slow in together
+        together = together.replace(slow, f'{slow}timeout = "20s"\n') + _DEADLINES
         write(self.configuration, together, self.there)
 
     @staticmethod
@@ -89,6 +93,13 @@ class WebChatDaemon(Daemon):
         wait_until(lambda: accepts(self.web_port), "the daemon accepts browsers")
 
 
+_DEADLINES = """
+[web]
+deadline = "28s"
+
+[http]
+deadline = "28s"
+"""
 # Of a domain with several sites nobody could say whose cookie Prosody asks about.
 _OURS, _THEIRS = f'\ndomain = "{DOMAIN}"', f'\ndomain = "{ELSEWHERE}"'
 _OTHERS = f"""

@@ -90,7 +90,7 @@ server {{
 
 _SESSIONS = {
     "forward": '{{ kind = "forward", url = "http://127.0.0.1:{port}/whoami", '
-    'cookie = "sessionid", cache = "0s" }}',
+    'cookie = "sessionid", cache = "0s", timeout = "{timeout}s" }}',
     "header": '{{ kind = "header", header = "X-Remote-User", '
     'secret_header = "X-Authbridge-Secret", secret_file = "{folder}/proxy-secret", '
     'peers = ["127.0.0.1"] }}',
@@ -128,6 +128,7 @@ class WebSite:
         self.port, self.foreign_port, self.web_port = free_port(), free_port(), free_port()
         self._site_port = free_port()
         self._names: list[Name] = []
+        self._timeout = 20
         self._program: Process | None = None
         self._nginx: Nginx | None = None
         self._proxy_secret = secret("proxy")
@@ -135,9 +136,10 @@ class WebSite:
         write_private(self.folder / "proxy-secret", self._proxy_secret + b"\n")
         write_private(self.folder / "identity-key", self._identity_key)
 
-    def serve(self, names: Sequence[Name]) -> None:
-        """Configure it for these names."""
+    def serve(self, names: Sequence[Name], timeout: int) -> None:
+        """Configure it for these names. `timeout`: seconds for which authbridge waits for it."""
         self._names = list(names)
+        self._timeout = timeout
         settings = {
             "port": self._site_port,
             "sessions": str(self.folder / "sessions.json"),
@@ -206,6 +208,7 @@ class WebSite:
     def _table(self, number: int, name: Name) -> str:
         session = _SESSIONS[name.session].format(
             port=self._site_port,
+            timeout=self._timeout,
             folder=self.folder,
             issuer=ISSUER,
             audience=AUDIENCE,

@@ -49,6 +49,9 @@ class Heard:
 
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
+    # Who is not accepted at once waits in line: with more than the usual five he would be turned
+    # away, and come again after a second.
+    request_queue_size = 128
 
     # What goes wrong with one connection is the other side's to tell.
     def handle_error(self, request: Any, client_address: Any) -> None:

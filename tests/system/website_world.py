@@ -14,16 +14,19 @@ from .pki import make_pki
 from .website_double import WebsiteDouble
 
 #: The Django example; the same with an authority that did not sign for it; by a name it has not;
-#: with another secret than the site's.
-SITE, UNTRUSTED, MISNAMED, UNKNOWN = (
-    f"{name}.example" for name in ("site", "untrusted", "misnamed", "unknown")
+#: with another secret than the site's; with little patience, for outages in which nothing answers.
+SITE, UNTRUSTED, MISNAMED, UNKNOWN, HASTY = (
+    f"{name}.example" for name in ("site", "untrusted", "misnamed", "unknown", "hasty")
 )
 #: JSXC's app; a page behind a password; a page that greets everybody; any answer at all; tokens of
 #: a website's own, before users in a file.
 CLOUD, PAGE, OPEN, ANY, FORUM = (
     f"{name}.example" for name in ("cloud", "page", "open", "any", "forum")
 )
-DOMAINS = (SITE, UNTRUSTED, MISNAMED, UNKNOWN, CLOUD, PAGE, OPEN, ANY, FORUM)
+DOMAINS = (SITE, UNTRUSTED, MISNAMED, UNKNOWN, HASTY, CLOUD, PAGE, OPEN, ANY, FORUM)
+
+#: What a checker waits for an answer: a machine that is busy elsewhere is no outage.
+PATIENCE = "20s"
 
 USERS = {
     "alice": secret("wonderland"),
@@ -50,10 +53,13 @@ exists_url = "{url}/chat/user-exists"
 host = "{host}"
 ca_file = "{ca}"
 secret_file = "{secret}"
-timeout = "2s"
+timeout = "{timeout}"
 """
 
 _DOUBLES = """
+[authbridge]
+deadline = "25s"
+
 [domains."cloud.example"]
 check = ["cloud"]
 [checkers.cloud]
@@ -62,6 +68,7 @@ preset = "xcauth"
 url = "{cloud}"
 ca_file = "{ca}"
 secret_file = "{folder}/jsxc-secret"
+timeout = "{timeout}"
 
 [domains."page.example"]
 check = ["page"]
@@ -71,6 +78,7 @@ kind = "http"
 request = "basic"
 url = "{page}"
 ca_file = "{ca}"
+timeout = "{timeout}"
 
 [domains."open.example"]
 check = ["open"]
@@ -80,6 +88,7 @@ kind = "http"
 request = "basic"
 url = "{open}"
 ca_file = "{ca}"
+timeout = "{timeout}"
 
 [domains."any.example"]
 check = ["any"]
@@ -91,7 +100,7 @@ exists_url = "{any}"
 ca_file = "{ca}"
 answer_member = "accepted"
 user_member = "user"
-timeout = "2s"
+timeout = "{timeout}"
 
 [domains."forum.example"]
 check = ["forum", "local"]
@@ -105,6 +114,7 @@ answer_member = "accepted"
 token_prefix = "fat_"
 token_length = 44
 passwords = false
+timeout = "{timeout}"
 [checkers.local]
 kind = "file"
 path = "{folder}/local-users"
@@ -136,7 +146,13 @@ def running(folder: Path) -> Iterator[WebsiteWorld]:
     write_private(folder / "website-secret", django.secret + b"\n")
     write_private(folder / "wrong-secret", secret("of-another-website") + b"\n")
     write_private(folder / "local-users", f"alice@{FORUM}:{hash_password(LOCAL)}\n".encode())
-    named = {"url": django.url, "host": HOST, "ca": pki.ca, "secret": folder / "website-secret"}
+    named = {
+        "url": django.url,
+        "host": HOST,
+        "ca": pki.ca,
+        "secret": folder / "website-secret",
+        "timeout": PATIENCE,
+    }
     others = {
         domain: _DJANGO.format(domain=domain, **{**named, **given})
         for domain, given in (
@@ -144,11 +160,12 @@ def running(folder: Path) -> Iterator[WebsiteWorld]:
             (UNTRUSTED, {"ca": strangers.ca}),
             (MISNAMED, {"url": django.url.replace("127.0.0.1", "localhost")}),
             (UNKNOWN, {"secret": folder / "wrong-secret"}),
+            (HASTY, {"timeout": "1s"}),
         )
     }
     others[CLOUD] = _DOUBLES.format(
         cloud=double.url("/jsxc"), page=double.url("/page"), open=double.url("/open"),
-        any=double.url("/any"), ca=pki.ca, folder=folder,
+        any=double.url("/any"), ca=pki.ca, folder=folder, timeout=PATIENCE,
     )  # fmt: skip
     others |= dict.fromkeys((PAGE, OPEN, ANY, FORUM), "")
     daemon = Daemon(folder / "daemon", (), others=others)

@@ -96,7 +96,7 @@ def prosody(folder: Path, server: Server, kind: str, users: Mapping[str, bytes])
             ["prosodyctl", "--config", str(configuration), "register", user, name, given.decode()],
             capture_output=True,
             text=True,
-            timeout=90,
+            timeout=300,
         )
         assert done.returncode == 0, done.stdout + done.stderr
     if kind == POSTGRESQL:

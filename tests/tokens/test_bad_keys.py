@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.serialization import (
 from authbridge import config
 from authbridge.model import Reason
 from authbridge.settings import ConfigurationError
+from tests.issuers.folders import later
 from tests.tokens import mint
 from tests.tokens.hostile_jwts import certificate
 from tests.tokens.issuers import NOW, TokenHouse, write
@@ -205,6 +206,7 @@ def test_a_file_that_gets_a_key_of_another_curve_keeps_the_one_it_had(tmp_path, 
     token = mint.jwt(SAYS, ES256, kid="key").encode()
     assert house.judge(token).reason is Reason.TOKEN_VALID
     write(tmp_path / "key.pem", mint.Key("", private=FOREIGN[name]).public_pem(), 0o644)
+    later(tmp_path / "key.pem")
     house.clock.advance(2)
     assert house.login(token).reason is Reason.TOKEN_VALID
     assert any("stay in force" in event.get("words", "") for event in events)
