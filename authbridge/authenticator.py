@@ -161,6 +161,12 @@ class Authenticator:
         """What `check_password` finds, for a login that has begun already (`logins`)."""
         return await self._check_password(login, user, domain, password)
 
+    def has_logged_in(self, jid: JID) -> None:
+        """This user has, by what no checker is asked about; for `exists = "seen"`."""
+        rule = self._domains.get(jid.domain) or self._domains.get(ANY_DOMAIN)
+        if rule is not None and rule.seen is not None:
+            rule.seen(jid)
+
     def refuse(
         self,
         front_end: str,

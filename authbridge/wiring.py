@@ -107,7 +107,8 @@ class House:
         """The front end of programs. `machine` is the name of this one."""
         configuration, logins = self.configuration, self.authenticator.logins
         never = self.surroundings.never_token
-        cookies = CookieLogins(self._cookie_sites(), logins, never, HttpFrontEnd.NAME)
+        seen = self.authenticator.has_logged_in
+        cookies = CookieLogins(self._cookie_sites(), logins, never, seen, HttpFrontEnd.NAME)
         oauth = OAuthPaths(
             self.authenticator,
             Tickets(time.monotonic, os.urandom),

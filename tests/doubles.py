@@ -163,6 +163,7 @@ class House:
         exists: tuple[Checker, ...] | bool | None = None,
         domain: str = "example.org",
         log: LogSettings | None = None,
+        seen: Callable[[JID], None] | None = None,
     ) -> None:
         named = tuple(named_checker(f"c{n}", checker) for n, checker in enumerate(checkers))
         if exists is None:
@@ -174,7 +175,7 @@ class House:
         self.clock = Clock()
         self.lines: list[str] = []
         self.authenticator = Authenticator(
-            {domain: Domain(named, asked)},
+            {domain: Domain(named, asked, seen)},
             LoginLog(log or LogSettings(), self.lines.append, lambda: 1_700_000_000.25),
             self.clock,
             "boot",

@@ -16,7 +16,14 @@ from authbridge.seen_users import SeenUsers
 from authbridge.stores.ledger import NOT_OURS
 from authbridge.stores.memory import MemoryStore
 from authbridge.stores.operations import NoteSeen, Seen
-from tests.doubles import InlineLedger, ScriptedRegistry, named_checker, now
+from tests.doubles import (
+    House,
+    InlineLedger,
+    ScriptedChecker,
+    ScriptedRegistry,
+    named_checker,
+    now,
+)
 
 ALICE, BOB, EVE, FRED = (JID(name, "example.org") for name in ("alice", "bob", "eve", "fred"))
 
@@ -264,6 +271,19 @@ def test_who_has_got_in_exists_from_now_on(users, operation, answer):
     assert not domains.exists()
     assert domains.ask(operation, b"wonderland") is Verdict.ACCEPTED
     assert domains.exists()
+
+
+def test_who_has_got_in_without_a_password_exists_too(users):
+    domains = Domains(users, model.PASSWORD_MISMATCH)
+    domains.authenticator.has_logged_in(ALICE)
+    assert domains.exists()
+
+
+def test_where_nobody_keeps_who_was_seen_nobody_is_told(users):
+    domains = Domains(users, model.PASSWORD_MISMATCH)
+    domains.authenticator.has_logged_in(JID("alice", "other.example"))
+    House(ScriptedChecker(model.PASSWORD_MISMATCH)).authenticator.has_logged_in(ALICE)
+    assert not domains.exists()
 
 
 @pytest.mark.parametrize("answer", [model.PASSWORD_MISMATCH, model.unavailable(Reason.OVERLOADED)])

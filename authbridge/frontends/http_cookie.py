@@ -39,12 +39,15 @@ class CookieLogins:
         sites: Mapping[str, CookieSite],
         logins: Logins,
         never: Callable[[JID], bool],
+        seen: Callable[[JID], None],
         front_end: str,
     ) -> None:
-        """`sites` by prepared domain. `never`: whom nothing but his password lets in."""
+        """`sites` by prepared domain. `never`: whom nothing but his password lets in. `seen` is
+        told of each user who is let in."""
         self._sites = sites
         self._logins = logins
         self._never = never
+        self._seen = seen
         self._front_end = front_end
 
     def serve(
@@ -87,6 +90,7 @@ class CookieLogins:
             return model.rejected(Reason.TOKEN_NEVER)
         if wanted is not None and wanted != found.local:
             return model.rejected(Reason.SESSION_USER_WRONG)
+        self._seen(found)
         return model.SESSION_VALID
 
 

@@ -186,7 +186,13 @@ class Server(Caller):
             "Machine",
             office,
             prebind,
-            CookieLogins(cookie_sites or {}, self.house.authenticator.logins, never, "http"),
+            CookieLogins(
+                cookie_sites or {},
+                self.house.authenticator.logins,
+                never,
+                self.house.authenticator.has_logged_in,
+                "http",
+            ),
             OAuthPaths(self.house.authenticator, self.tickets, callers, lambda: WALL, 8.0, "http"),
         )
         room = Room("tcp:9281", self.clock, *most)

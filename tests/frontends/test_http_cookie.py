@@ -15,9 +15,9 @@ from authbridge import model
 from authbridge.frontends.clients import Client
 from authbridge.frontends.http_cookie import CookieSite
 from authbridge.log import EventLog, LogSettings
-from authbridge.model import Reason
+from authbridge.model import JID, Reason
 from authbridge.sessions.shown import CannotTell, Nobody
-from tests.doubles import ScriptedChecker
+from tests.doubles import House, ScriptedChecker
 from tests.frontends.http_client import CLIENT, SECRET, Line, Server
 from tests.frontends.pages import COOKIE, SITE, ScriptedSession, no_secret_in
 
@@ -71,6 +71,19 @@ def test_who_is_known_is_named_by_his_localpart_alone(query):
     assert line_of(server) == line("alice@example.org", "accepted", "session_valid")
     assert f"id={reply.id} " in server.lines[0]
     assert server.line.open
+
+
+def test_who_is_let_in_has_been_seen_and_nobody_else():
+    seen = []
+    house = House(ScriptedChecker(model.PASSWORD_MATCHES), seen=seen.append)
+    server, session = served(house=house)
+    server.ask(get("server=example.org&user=bob"))
+    session.answer = Nobody(Reason.SESSION_UNKNOWN)
+    server.ask(get(UNNAMED))
+    assert seen == []
+    session.answer = "alice"
+    server.ask(get(UNNAMED))
+    assert seen == [JID("alice", "example.org")]
 
 
 def test_a_localpart_is_utf_8():

@@ -9,6 +9,7 @@ import pytest
 
 from tests.tokens import mint
 
+from .calls import NO, YES, user_exists
 from .canary import Search, registered, secret, watched
 from .daemon import Daemon, write_private
 from .pki import Pki, make_pki
@@ -220,6 +221,26 @@ def test_a_cookie_of_the_site_logs_in(
     with WAYS[way](prosody, HOST, headers(cookie(), SITE)) as browser:
         assert begin(browser, "EXTERNAL", authzid.encode()) == Answer(SUCCESS)
         assert browser.enter().startswith(f"{JID}/")
+
+
+def test_who_logs_in_by_a_cookie_has_been_seen(prosody: ModuleProsody, daemon: Daemon) -> None:
+    """Otherwise what is sent to him while he is away would be lost."""
+    text = daemon.configuration.read_text()
+    seeing = text.replace('exists = ["local"]', 'exists = "seen"')
+    assert seeing != text
+    carol = f"carol@{HOST}"
+    try:
+        daemon.stop()
+        write_private(daemon.configuration, seeing.encode())
+        daemon.start()
+        assert user_exists(daemon, carol) == NO
+        with WebSocketBrowser(prosody, HOST, headers(cookie("carol"), SITE)) as browser:
+            assert begin(browser, "EXTERNAL", b"") == Answer(SUCCESS)
+        assert user_exists(daemon, carol) == YES
+    finally:
+        daemon.stop()
+        write_private(daemon.configuration, text.encode())
+        daemon.start()
 
 
 @pytest.mark.parametrize("way", WAYS)
