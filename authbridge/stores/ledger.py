@@ -144,7 +144,11 @@ class Ledger:
                     if not more:
                         self._sweep_at = self._monotonic() + SWEEP_EVERY
             else:
-                self._tell(batch, "is not open")
+                while batch:  # those behind them too, who would wait for one more try a batch
+                    self._tell(batch, "is not open")
+                    batch = self._next_batch(0.0)
+                if batch is None:
+                    break
         if self._is_open:
             self._sweep()  # so that what has expired stays so, whatever the next clock says
         self._store.close()

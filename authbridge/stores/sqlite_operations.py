@@ -96,11 +96,15 @@ _FORGET = (
     "DELETE FROM token WHERE rowid IN (SELECT rowid FROM token WHERE expires <= ? LIMIT ?)",
     "DELETE FROM token WHERE rowid IN (SELECT rowid FROM token WHERE revoked <= ? LIMIT ?)",
 )
-_OLDEST = "SELECT max(until) FROM (SELECT until FROM {} WHERE until <= ? ORDER BY until LIMIT ?)"
 _FORGET_OLDEST = tuple(
-    (_OLDEST.format(table), f"DELETE FROM {table} WHERE until <= ?")  # noqa: S608 - constants
-    for table in ("withdrawn", "claimed")
+    (
+        f"SELECT max(until) FROM (SELECT until {these})",  # noqa: S608 - constants
+        f"DELETE FROM {table} WHERE {key} IN (SELECT {key} {these})",  # noqa: S608
+    )
+    for table, key in (("withdrawn", "subject"), ("claimed", "once"))
+    for these in (f"FROM {table} WHERE until <= ? ORDER BY until LIMIT ?",)
 )
+"""Many may end at one moment: those that are left then are behind the horizon all the same."""
 _RAISE_HORIZON = "UPDATE mark SET horizon = max(horizon, ?)"
 _BEHIND_HORIZON = "SELECT 1 FROM mark WHERE horizon >= ?"
 
@@ -125,11 +129,12 @@ def forget(execute: Execute, now: float, wall: float) -> bool:
     """Delete some of what is over; whether there is more. Raises sqlite3.Error."""
     over = (now - KEPT, SWEPT)
     deleted = [execute(statement, over).rowcount for statement in _FORGET]
+    over = (wall - KEPT, SWEPT)
     for find, delete in _FORGET_OLDEST:
-        (until,) = execute(find, (wall - KEPT, SWEPT)).fetchone()
+        (until,) = execute(find, over).fetchone()
         if until is not None:
             execute(_RAISE_HORIZON, (until,))
-            deleted.append(execute(delete, (until,)).rowcount)
+            deleted.append(execute(delete, over).rowcount)
     return max(deleted) >= SWEPT
 
 

@@ -504,6 +504,20 @@ class StoreContract:
         assert store.run([consume("good"), Seen(ALICE)], later) == [VALID, True]
         assert sweep(store, later) == 1
 
+    def test_what_ends_at_one_moment_is_not_forgotten_at_once_either(self, store):
+        """As with a site whose tokens are good until the end of the hour."""
+        count = 3000
+        for first in range(0, count, 250):
+            claims = [
+                Claim((), T0, ENDS, T0 + 60, digest(f"c{n}")) for n in range(first, first + 250)
+            ]
+            assert set(store.run(claims, T0)) == {VALID}
+        later = T0 + KEPT + 61
+        assert store.sweep(later, later)
+        again = [Claim((), T0, ENDS, T0 + 60, digest(f"c{n}")) for n in range(0, count, 7)]
+        assert VALID not in store.run(again, T0)
+        assert sweep(store, later) > 1
+
     def test_a_clock_set_back_revives_nothing(self, store):
         store.run([issue("t", ttl=60.0), issue("u", ttl=600.0)], T0)
         assert ask(store, Peek(digest("t"), ALICE), T0 + 60) is EXPIRED

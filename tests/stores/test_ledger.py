@@ -23,6 +23,7 @@ from authbridge.stores.operations import (
 )
 from tests.doubles import ThreadReactor, now
 from tests.stores.examples import ALICE, T0, consume, issue
+from tests.system.waiting import wait_until
 
 FULL = StoreFault("the disk is full")
 LOST = StoreFault("the disk fails", lost=True)
@@ -386,6 +387,40 @@ def test_while_the_store_is_lost_everybody_is_told_at_once(room, events):
     ]
     assert len(room.store.opened) == 5
     assert room.store.closed == 4  # before each time
+
+
+def test_who_is_far_back_in_line_is_told_with_the_first(room, monkeypatch):
+    monkeypatch.setattr(module, "LARGEST_BATCH", 1)
+    room.begin()
+    held = room.hold()
+    asked = room.ask(A, C)
+    room.store.faults = [LOST]
+    room.store.open_faults = [StoreFault("is still away")]
+    room.release()
+    assert room.results([held, *asked]) == [
+        unavailable("was lost"), unavailable("is not open"), unavailable("is not open"),
+    ]  # fmt: skip
+
+
+def test_the_end_may_come_while_it_cannot_be_opened(room, monkeypatch):
+    monkeypatch.setattr(module, "LARGEST_BATCH", 1)
+    room.begin()
+    held = room.hold()
+    asked = room.ask(A, C)
+    room.store.faults = [LOST]
+    room.store.open_faults = [StoreFault("is still away")]
+    may_open = threading.Event()
+    room.store.open = gated(room.store.open, may_open)
+    room.release()
+    assert room.results([held]) == [unavailable("was lost")]
+    stopping = threading.Thread(target=room.ledger.stop)
+    stopping.start()
+    wait_until(lambda: room.ledger._queue.qsize() == 2, "the end is in line, behind the last one")
+    may_open.set()
+    assert room.results(asked) == [unavailable("is not open")] * 2
+    stopping.join(PATIENCE)
+    assert not stopping.is_alive()
+    assert len(room.store.opened) == 2
 
 
 def gated(function, event):
