@@ -101,14 +101,20 @@ class Prebind:
         if user is not None and server is None:
             login.jid = user
             raise Refusal(Reason.NOT_SUPPORTED, f"{user.domain} has no `bosh_url`")
+        taken = ""
         if user is not None and grant.rate is not None and grant.covers(user):
             login.jid = user
-            if wait := self._rates.take(str(user)):
+            taken = str(user)
+            if wait := self._rates.take(taken):
                 raise Refusal(Reason.RATE_EXCEEDED, f"too many sessions for {user}", wait)
         wanted = Wanted(jid, min(TTL, grant.max_lifetime))
-        issued = await self._office.issue(
-            grant, wanted, front_end=login.front_end, number=login.number
-        )
+        try:
+            issued = await self._office.issue(
+                grant, wanted, front_end=login.front_end, number=login.number
+            )
+        except StoreUnavailable:
+            self._rates.give_back(taken)  # nothing was made: an outage is nobody's haste
+            raise
         login.jid = issued.jid
         assert server is not None  # nothing is issued for who cannot be prepared
         name = f"prebind at {server.url}"

@@ -337,6 +337,18 @@ def test_of_one_user_a_client_gets_thirty_a_minute_and_of_another_as_many():
     now(place.log_in(grant=LIMITED))
 
 
+def test_an_outage_of_the_state_is_nobodys_haste():
+    place = Place(StoreUnavailable("was lost"))
+    for _ in range(40):
+        with pytest.raises(StoreUnavailable):
+            now(place.log_in(grant=LIMITED))
+    place.office.answer = ISSUED
+    for _ in range(30):
+        now(place.log_in(grant=LIMITED))
+    with pytest.raises(Refusal):
+        now(place.log_in(grant=LIMITED))
+
+
 def test_a_site_has_a_rate_of_its_own():
     place = Place()
     for _ in range(40):
