@@ -43,11 +43,13 @@ class KeysByUrl(Generic[T]):
         chance: Callable[[], float],
         refresh: float,
         stale: float,
+        what: str = "keys",
     ) -> None:
         """`url` is for the log. `fetch` ends in time and raises FetchFailed; `parse` raises
         ValueError, with words that are fit for the log. `chance` gives numbers from 0 to 1, so that
         many daemons do not ask at once. `refresh`: seconds between fetches; `stale`: seconds after
-        which keys that could not be fetched anew are not used any more."""
+        which keys that could not be fetched anew are not used any more. `what`: what they are, for
+        the log."""
         self._url = url
         self._fetch = fetch
         self._parse = parse
@@ -55,6 +57,7 @@ class KeysByUrl(Generic[T]):
         self._chance = chance
         self._refresh = refresh
         self._stale = stale
+        self._what = what
         self._running = False
         self._keys: T | None = None
         self.fetched: float | None = None
@@ -178,11 +181,11 @@ class KeysByUrl(Generic[T]):
         self._words = trouble
         self._failures += 1
         if self.fetched is None:
-            kept = "there are no keys yet"
+            kept = f"there are no {self._what} yet"
         elif now - self.fetched > self._stale:
-            kept = "the keys fetched before are too old to be used"
+            kept = f"the {self._what} fetched before are too old to be used"
         else:
-            kept = "the keys fetched before stay in force"
+            kept = f"the {self._what} fetched before stay in force"
         said = f"{trouble}; {kept}"
         if said != self._said:
             log.error("{url}: {said}", url=self._url, said=said)

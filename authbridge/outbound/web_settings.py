@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from OpenSSL import SSL, crypto
+
 from authbridge.client_tls import make_context, read_authorities, read_ca_file
-from authbridge.outbound.web_server import WebServer, url_trouble
+from authbridge.outbound.web_server import Unreached, WebServer, url_trouble
 from authbridge.settings import Table
 from authbridge.wire.http import BadRequest, host_name
 
@@ -62,10 +64,18 @@ class WebSettings:
             table.wrong("ca_file", "is about TLS, which https:// has and http:// not")
 
     def connect(self, url: str, reactor: Any, *, most_octets: int, at_once: int) -> WebServer:
-        """The server of a URL. `most_octets`: of an answer. `at_once`: connections."""
+        """The server of a URL. `most_octets`: of an answer. `at_once`: connections. Raises
+        Unreached where `ca_file` is no such file any more."""
         context = None
         if url.startswith(HTTPS):
-            context = make_context([] if self.ca_file is None else read_authorities(self.ca_file))
+            try:
+                authorities = [] if self.ca_file is None else read_authorities(self.ca_file)
+            except OSError as error:
+                raise Unreached(f"ca_file {self.ca_file}: {error.strerror}") from None
+            except (ValueError, SSL.Error, crypto.Error):
+                words = f"ca_file {self.ca_file} is no file of certificates in PEM any more"
+                raise Unreached(words) from None
+            context = make_context(authorities)
         return WebServer(url, context, reactor, most_octets=most_octets, at_once=at_once)
 
 

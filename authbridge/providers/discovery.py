@@ -48,14 +48,15 @@ class Published:
     def urls(self) -> KeysByUrl[Urls]:
         """Where the provider is asked what the settings do not say."""
         at = oauth_answers.metadata_url(self._settings.issuer)
-        return self._fetched(at, lambda: self._get(at), self._read_urls)
+        return self._fetched(at, lambda: self._get(at), self._read_urls, "metadata")
 
     def keys(self) -> KeysByUrl[Keyring]:
         """Its keys."""
         given = self._settings.urls.get(_JWKS, "")
-        return self._fetched(given or self._settings.issuer, self._get_keys, self._read_keys)
+        at = given or self._settings.issuer
+        return self._fetched(at, self._get_keys, self._read_keys, "keys")
 
-    def _fetched(self, url: str, fetch: Any, parse: Any) -> KeysByUrl[Any]:
+    def _fetched(self, url: str, fetch: Any, parse: Any, what: str) -> KeysByUrl[Any]:
         return KeysByUrl(
             url,
             fetch,
@@ -64,6 +65,7 @@ class Published:
             chance=self._chance,
             refresh=REFRESH,
             stale=STALE,
+            what=what,
         )
 
     async def _get_keys(self) -> bytes:
@@ -79,13 +81,15 @@ class Published:
 
     async def _get(self, url: str) -> bytes:
         """What is there. Raises FetchFailed."""
-        server = self._settings.web.connect(url, self._reactor, most_octets=MOST_OCTETS, at_once=1)
+        web = self._settings.web
         try:
-            response = await server.request(b"GET", _HEADERS, timeout=TIMEOUT)
+            server = web.connect(url, self._reactor, most_octets=MOST_OCTETS, at_once=1)
+            try:
+                response = await server.request(b"GET", _HEADERS, timeout=TIMEOUT)
+            finally:
+                server.close()
         except Unreached as error:
             raise FetchFailed(f"{url}: {error}") from None
-        finally:
-            server.close()
         if response.status != 200:
             elsewhere = " (it points elsewhere, and is not followed)"
             hint = elsewhere if response.status in https.REDIRECTS else ""

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any
+
+from twisted.internet.defer import TimeoutError as TimedOut
+from twisted.internet.interfaces import IReactorTime
 
 from authbridge.model import Reason
 from authbridge.outbound import https
@@ -69,9 +73,11 @@ class Endpoints:
         settings: OAuthSettings,
         discovered: KeysByUrl[Urls] | None,
         connect: Callable[[str], Asks],
+        clock: IReactorTime,
     ) -> None:
         """`discovered`: the URLs that are not given; None where all are. `connect` makes the server
-        of a URL."""
+        of a URL, or raises Unreached."""
+        self._clock = clock
         self._settings = settings
         self._discovered = discovered
         self._connect = connect
@@ -97,7 +103,8 @@ class Endpoints:
         assert self._discovered is not None
         found = self._discovered.current()
         if found is None:
-            await self._discovered.ready()
+            with suppress(TimedOut):
+                await self._discovered.ready().addTimeout(self._settings.web.timeout, self._clock)
             found = self._discovered.current()
         if found is None:
             words = self._discovered.trouble or "the metadata are not fetched yet"
@@ -127,10 +134,10 @@ class Endpoints:
         self, setting: str, method: bytes, headers: Mapping[str, str], body: bytes
     ) -> Answer:
         url = await self.url(setting)
-        server = self._server(setting, url)
         headers = {"Accept": _JSON.decode(), **headers}
         timeout = self._settings.web.timeout
         try:
+            server = self._server(setting, url)
             # What is posted changes nothing at the provider.
             response = await request_again(server, method, headers, body, timeout=timeout)
         except Unreached as error:

@@ -27,6 +27,21 @@ from authbridge.wire.http import B64TOKEN
 MOST_OCTETS = 8192
 """Of a token: more than any provider makes, and what a JSON Web Token may have here."""
 MADE_UP = "authbridge-probe-"
+_FAULTS_OF_A_GRANT = frozenset(
+    {
+        Reason.TOKEN_MALFORMED,
+        Reason.TOKEN_ISSUER_UNKNOWN,
+        Reason.TOKEN_KEY_UNKNOWN,
+        Reason.TOKEN_ALGORITHM_REFUSED,
+        Reason.TOKEN_SIGNATURE_WRONG,
+        Reason.TOKEN_TYPE_WRONG,
+        Reason.TOKEN_EXPIRED,
+        Reason.TOKEN_NOT_YET_VALID,
+        Reason.TOKEN_LIFETIME_TOO_LONG,
+    }
+)
+"""Of a token that is given for a right password: what a provider, or a clock, does to everybody is
+no user's wrong password."""
 
 
 class Provider:
@@ -49,7 +64,8 @@ class Provider:
         published = Published(settings, reactor, chance)
         asked = [setting for setting in settings.needed if setting != "jwks_url"]
         discovered = all(setting in settings.urls for setting in asked)
-        self._endpoints = Endpoints(settings, None if discovered else published.urls(), connect)
+        urls = None if discovered else published.urls()
+        self._endpoints = Endpoints(settings, urls, connect, reactor)
         self._signed: SignedAccess | None = None
         self._asked: Asked
         if settings.tokens == JWT:
@@ -100,7 +116,7 @@ class Provider:
         except ProviderFault as fault:
             return self._cannot_tell(fault)
         found = await self._ask(token, trace)
-        if isinstance(found, No) and found.outcome.reason is Reason.TOKEN_MALFORMED:
+        if isinstance(found, No) and found.outcome.reason in _FAULTS_OF_A_GRANT:
             words = f"the token that it gives for a password: {found.words}"
             return self._cannot_tell(ProviderFault(Reason.PROVIDER_FAILED, words))
         if self._signed is not None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from twisted.internet.testing import MemoryReactorClock
 
-from authbridge.outbound.web_server import WebServer
+from authbridge.outbound.web_server import Unreached, WebServer
 from authbridge.outbound.web_settings import WebSettings
 from authbridge.settings import Mistakes, Table
 from tests.ldap.certificates import OURS
@@ -83,3 +83,14 @@ def test_a_server_is_made_with_tls_and_without(folder):
     web = WebSettings(False, folder / "ca.pem", 3.0)
     made = web.connect("https://www.example.org/", reactor, most_octets=1000, at_once=2)
     assert isinstance(made, WebServer)
+
+
+def test_authorities_that_cannot_be_read_any_more_are_named(folder):
+    web = WebSettings(False, folder / "ca.pem", 3.0)
+    for end, words in (
+        (lambda path: path.write_text("nothing"), "is no file of certificates in PEM any more"),
+        (lambda path: path.unlink(), "No such file or directory"),
+    ):
+        end(folder / "ca.pem")
+        with pytest.raises(Unreached, match=words):
+            web.connect("https://www.example.org/", None, most_octets=1000, at_once=2)

@@ -89,6 +89,33 @@ def test_who_comes_before_the_metadata_waits_for_them(tmp_path):
     one.end()
 
 
+def test_who_waits_for_metadata_does_so_no_longer_than_for_an_answer(tmp_path):
+    one = World(tmp_path, timeout="2s")
+    one.sso.says[METADATA] = None
+    one.start()
+    asked = one.begin(OPAQUE)
+    one.network.settle(1.9)
+    assert not asked.called
+    one.network.settle(0.1)
+    assert now(asked).reason.value == "provider_unreachable"
+    one.end()
+
+
+def test_an_authority_that_is_gone_is_an_outage_that_names_its_file(tmp_path, events):
+    one = World(tmp_path).start()
+    for content, words in ((b"", "is no file of certificates in PEM any more"), (None, "No such")):
+        if content is None:
+            (tmp_path / "ca.pem").unlink()
+        else:
+            (tmp_path / "ca.pem").write_bytes(content)
+        assert one.unavailable(OPAQUE) == "provider_unreachable"
+        assert words in one.explain(OPAQUE)[-1][1]
+        assert str(tmp_path / "ca.pem") in one.explain(OPAQUE)[-1][1]
+    one.network.settle(900)
+    assert any("; the metadata fetched before stay in force" in line for line in said(events))
+    one.end()
+
+
 def test_without_metadata_nobody_can_be_asked(tmp_path, events):
     one = World(tmp_path)
     one.sso.says[METADATA] = says(b"", "404 Not Found")

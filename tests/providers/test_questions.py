@@ -262,8 +262,15 @@ def test_a_token_that_is_given_and_cannot_be_judged_says_nothing_of_the_password
     assert (
         "the token that it gives for a password: not three parts" in said(events, LogLevel.warn)[0]
     )
-    one.sso.says[TOKEN] = says({"access_token": jwt(iss="https://else"), "token_type": "bearer"})
-    assert one.refused("wonderland") == "token_issuer_unknown"
+    for token in (
+        jwt(iss="https://else"), jwt(exp=1), jwt(iat=NOW + 60, nbf=NOW + 60), jwt(head="at+odd"),
+        jwt("another"), jwt("another", kid="sso"),
+    ):  # fmt: skip
+        one.sso.says[TOKEN] = says({"access_token": token, "token_type": "bearer"})
+        assert one.unavailable("wonderland") == "provider_failed"
+    one.network.settle(20)  # the keys were asked for again just now, and this key is not there
+    one.sso.says[TOKEN] = says({"access_token": jwt("another"), "token_type": "bearer"})
+    assert one.unavailable("wonderland") in ("keys_unavailable", "provider_failed")
 
 
 def test_what_is_judged_here_says_nothing_of_where_passwords_are_asked_about(world, events):
