@@ -101,7 +101,8 @@ $(VENV)/installed: $(SOURCES)
 	@# Debian's Python brings no venv of its own.
 	$(PYTHON) -c 'import ensurepip' 2>/dev/null || tests/install-debian-packages python3-venv
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	rm -rf build
+	@# What a build left before; the pictures of the tests beside it stay.
+	rm -rf build/lib build/bdist.* build/scripts-*
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check .
 	touch $@
 
