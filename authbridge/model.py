@@ -240,7 +240,7 @@ _WORDS = {
     Reason.PROVIDER_UNREACHABLE: "the OAuth provider could not be asked",
     Reason.PROVIDER_FAILED: "the OAuth provider answered what says neither yes nor no",
     Reason.PROVIDER_REFUSED: "the OAuth provider refuses client_id or its secret, or the question",
-    Reason.DATABASE_UNREACHABLE: "there is no connection to the database",
+    Reason.DATABASE_UNREACHABLE: "there is no connection to the database, or no answer in time",
     Reason.DATABASE_FAILED: "the database refuses the query, or its answer is not what is needed",
     Reason.HASH_UNKNOWN: "the stored password is of a kind that `hashes` does not name, or damaged",
     Reason.INTERNAL_ERROR: "a fault in authbridge itself; the log has its traceback",

@@ -1,8 +1,10 @@
 """A database that is asked: a bounded pool of threads, each with a connection; every wait ends.
 
 The answer is waited for on the reactor, where nothing blocks: whoever hears nothing in time, or
-gives up, cuts the connection, and so gets the thread back. While the database is out of reach one
-question at a time finds out whether it is back; the others are told at once that it is not.
+gives up, cuts the connection, and so gets the thread back. Some waits cannot be cut (`drivers`):
+the question ends in time all the same, and the thread is one less until the wait ends by itself;
+`stop` waits for it. While the database is out of reach one question at a time finds out whether it
+is back; the others are told at once that it is not.
 """
 
 from __future__ import annotations
@@ -23,7 +25,7 @@ from authbridge.model import Reason
 from authbridge.sql import drivers, errors
 from authbridge.sql.address import Dialect
 from authbridge.sql.drivers import Cut
-from authbridge.sql.faults import Fault, failed, said, unreachable
+from authbridge.sql.faults import Fault, failed, said, silent, too_late, unreachable
 from authbridge.sql.settings import SqlSettings
 from authbridge.troubles import Troubles
 from authbridge.workers import Overloaded, Workers
@@ -62,6 +64,7 @@ class Question:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._cut: Cut | None = None
+        """None: nothing is waited for, or what cannot be cut."""
         self.given_up = False
         self.put = False
         """Whether it was put to the database, over a connection that there was."""
@@ -144,7 +147,7 @@ class Database:
         except Fault as fault:
             if fault.gone:
                 self._out_of_reach = fault
-            elif fault.reason is Reason.DATABASE_FAILED:  # which is an answer
+            elif fault.answered:
                 self._out_of_reach = None
             if fault.reason is not Reason.OVERLOADED:
                 self._troubles.met(self.name, fault.words)
@@ -158,7 +161,7 @@ class Database:
                 self._trying = False
 
     def stop(self) -> None:
-        """End all that is under way."""
+        """End all that is under way. Blocks as long as what cannot be cut."""
         for question in tuple(self._asked):
             question.give_up()
         if self._started:
@@ -176,8 +179,7 @@ class Database:
         try:
             return await working
         except TimedOut:
-            words = f"gave no answer within {self._settings.timeout:g} s"
-            raise unreachable(words, gone=not question.put) from None
+            raise silent(self._settings.timeout, gone=not question.put) from None
         except Overloaded:
             raise Fault(Reason.OVERLOADED, "too many questions wait for the database") from None
         finally:
@@ -225,9 +227,17 @@ class Database:
                 raise _Stale(fault.reason, fault.words, gone=True) from None
             raise
         except exc.DBAPIError as error:
-            raise _fault_of(error) from None
+            raise self._fault_of(error) from None
         except Exception as error:  # noqa: BLE001 - fed with garbage, a library raises anything
             raise failed(f"its answer cannot be read ({type(error).__name__})") from None
+
+    def _fault_of(self, error: exc.DBAPIError) -> Fault:
+        """What comes of a query, on a connection that is still there."""
+        if errors.is_of_data(error):
+            return failed("the query meets a value that it cannot use (a data error)")
+        if errors.is_too_late(error):
+            return too_late(self._settings.timeout)
+        return failed(f"the query fails: {said(errors.original(error))}")
 
     def _connect(self, question: Question) -> Connection:
         """A connection of the pool, or a new one. Raises Fault."""
@@ -279,16 +289,6 @@ class Database:
         made = drivers.connect(self._settings, self._opening.question.at)
         self._opening.made = made
         return made.raw
-
-
-def _fault_of(error: exc.DBAPIError) -> Fault:
-    """What comes of a query, on a connection that is still there."""
-    if errors.is_of_data(error):
-        return failed("the query meets a value that it cannot use (a data error)")
-    words = said(errors.original(error))
-    if errors.is_too_late(error):
-        return unreachable(words, gone=False)
-    return failed(f"the query fails: {words}")
 
 
 class _Stale(Fault):

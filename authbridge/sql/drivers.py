@@ -1,6 +1,10 @@
 """Connections to each kind of database: verified, for reading alone, and such that one that hangs
 can be cut.
 
+What cannot be cut ends by itself: the resolver's search for a host's name, when the system gives it
+up; psycopg's connecting, after `timeout` (in whole seconds, LEAST_CONNECT at the least) for each of
+the host's addresses; SQLite's wait for a lock, after `timeout`, and for its disk.
+
 Values never become part of a statement. PostgreSQL and SQLite get them beside it. PyMySQL writes
 them into it: here as hexadecimal, of which no quoting, character set or mode of the server can make
 anything else (`_Hexadecimal`).
@@ -154,11 +158,9 @@ def _mysql(settings: SqlSettings, opened: Opened) -> Made:
         ssl_disabled=not settings.encrypted,
         defer_connect=True,
     )
-    plug = _plug(address, settings.timeout)
-    line = Line(plug.fileno())
+    plug, line = _plugged(address, settings.timeout, opened)
     made = Made(connection, line.cut, line.close)
     try:
-        opened(made.cut)
         connection.connect(plug)
         maria = "MariaDB" in connection.get_server_info()
         with connection.cursor() as cursor:
@@ -175,19 +177,40 @@ def _mysql(settings: SqlSettings, opened: Opened) -> Made:
     return made
 
 
-def _plug(address: Address, timeout: float) -> socket.socket:
-    if address.socket is None:
-        plug = socket.create_connection((address.host, address.port), timeout)
-        plug.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        return plug
-    plug = socket.socket(socket.AF_UNIX)
+def _plugged(address: Address, timeout: float, opened: Opened) -> tuple[socket.socket, Line]:
+    """Connected to the first place of the address that can be."""
+    errors = []
+    for family, place in _places(address):
+        try:
+            return _plug(family, place, timeout, opened)
+        except OSError as error:
+            errors.append(error)
+    raise errors[-1]
+
+
+def _places(address: Address) -> list[tuple[socket.AddressFamily, Any]]:
+    if address.socket is not None:
+        return [(socket.AF_UNIX, str(address.socket))]
+    found = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)
+    return [(family, place) for family, *_, place in found]
+
+
+def _plug(
+    family: socket.AddressFamily, place: Any, timeout: float, opened: Opened
+) -> tuple[socket.socket, Line]:
+    plug = socket.socket(family)
+    line = Line(plug.fileno())
     try:
+        opened(line.cut)
         plug.settimeout(timeout)
-        plug.connect(str(address.socket))
+        plug.connect(place)
+        if family is not socket.AF_UNIX:
+            plug.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     except BaseException:
         plug.close()
+        line.close()
         raise
-    return plug
+    return plug, line
 
 
 def _sqlite(settings: SqlSettings, opened: Opened) -> Made:

@@ -12,6 +12,8 @@ _ENDED = (
 )
 _TOO_LATE = ("57014", 1969, 3024)
 """PostgreSQL's query_canceled; MariaDB's and MySQL's of a query that has had all of its time."""
+_BUSY = 5
+"""SQLite's, of a lock that somebody else has held for all of that time; in the lowest octet."""
 _NO_SUCH_TEXT = ("22021", "22P05")
 """PostgreSQL's, of a name that the database's character set cannot write."""
 _MIX_OF_COLLATIONS, _OF_A_VALUE = 1267, "COERCIBLE"
@@ -53,6 +55,7 @@ def ended(error: exc.DBAPIError) -> bool:
 
 
 def is_too_late(error: exc.DBAPIError) -> bool:
-    """Whether the server has ended the query itself. It has as much time there as we wait for it:
-    which of both ends it is chance."""
-    return _is_one(error, _TOO_LATE)
+    """Whether the database has ended the query itself. It has as much time there as we wait for
+    it: which of both ends it is chance."""
+    busy = getattr(original(error), "sqlite_errorcode", 0) & 0xFF == _BUSY
+    return busy or _is_one(error, _TOO_LATE)

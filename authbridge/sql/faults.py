@@ -11,22 +11,41 @@ LONGEST = 300
 class Fault(Exception):
     """It cannot tell; never the fault of who logs in."""
 
-    def __init__(self, reason: Reason, words: str, *, gone: bool = False) -> None:
-        """`words`: fit for the log. `gone`: there is no connection, for nobody."""
+    def __init__(
+        self, reason: Reason, words: str, *, gone: bool = False, answered: bool = False
+    ) -> None:
+        """`words`: fit for the log. `gone`: there is no connection, for nobody. `answered`: it is
+        what the database says, which is there for everybody. Neither: nobody knows."""
         self.reason = reason
         self.gone = gone
+        self.answered = answered
         self.words = words
         super().__init__(words)
 
 
-def unreachable(words: str, *, gone: bool = True) -> Fault:
-    """There is no connection, or no answer in time."""
-    return Fault(Reason.DATABASE_UNREACHABLE, words, gone=gone)
+def unreachable(words: str) -> Fault:
+    """There is no connection."""
+    return Fault(Reason.DATABASE_UNREACHABLE, words, gone=True)
+
+
+def silent(seconds: float, *, gone: bool) -> Fault:
+    """There is no answer in time, and we wait no longer."""
+    return Fault(Reason.DATABASE_UNREACHABLE, _no_answer(seconds), gone=gone)
+
+
+def too_late(seconds: float) -> Fault:
+    """There is no answer in time, as the database says itself."""
+    words = f"{_no_answer(seconds)} (it has ended the query itself)"
+    return Fault(Reason.DATABASE_UNREACHABLE, words, answered=True)
+
+
+def _no_answer(seconds: float) -> str:
+    return f"gave no answer within {seconds:g} s"
 
 
 def failed(words: str) -> Fault:
     """There is an answer, and it is none."""
-    return Fault(Reason.DATABASE_FAILED, words)
+    return Fault(Reason.DATABASE_FAILED, words, answered=True)
 
 
 def said(error: BaseException) -> str:

@@ -24,6 +24,9 @@ from authbridge.sql.plain import Plain, looks_hashed
 
 LONGEST_PASSWORD = 4096
 """Octets (libpass's PASSLIB_MAX_PASSWORD_SIZE); a longer one is nobody's."""
+LONGEST_CRYPT = 511
+"""Octets of a password that crypt hashes (libxcrypt's CRYPT_MAX_PASSPHRASE_SIZE counts a NUL), and
+so the same; what libpass needs for each round grows with them."""
 LONGEST_HASH = 1024
 """Characters; a longer text is no hash."""
 LEAST_ARGON2 = 16
@@ -51,6 +54,7 @@ Handler = Any
 Treatment = Callable[[bytes], tuple[bytes, ...]]
 """The octets that a program may have hashed of a password."""
 
+_DAMAGED = "cannot be verified: it is damaged"
 _PHP_BLANK = b" \t\n\r\0\x0b"
 _SLASHED = re.compile(rb"(['\"\\])")
 
@@ -107,16 +111,18 @@ class Hash:
     handler: Handler = field(repr=False)
     text: str = field(repr=False)
     treat: Treatment = field(repr=False)
+    longest: int
+    """Octets of a password."""
 
     def verify(self, password: bytes) -> bool:
         """See Stored."""
         found = False
         try:
-            for octets in self.treat(password[:LONGEST_PASSWORD]):
+            for octets in self.treat(password[: self.longest]):
                 found |= self.handler.verify(octets, self.text)
         except Exception:  # noqa: BLE001 - whose words may repeat the hash
-            raise Unfit("cannot be verified: it is damaged") from None
-        return found and len(password) <= LONGEST_PASSWORD
+            raise Unfit(_DAMAGED) from None
+        return found and len(password) <= self.longest
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,9 +143,12 @@ class DjangoScrypt:
     def verify(self, password: bytes) -> bool:
         """See Stored."""
         memory = (MOST_MEMORY + 1024) * 1024
-        made = hashlib.scrypt(
-            password, salt=self.salt, n=self.n, r=self.r, p=self.p, maxmem=memory, dklen=64
-        )
+        try:
+            made = hashlib.scrypt(
+                password, salt=self.salt, n=self.n, r=self.r, p=self.p, maxmem=memory, dklen=64
+            )
+        except ValueError:  # an N that is too large for r
+            raise Unfit(_DAMAGED) from None
         return hmac.compare_digest(made, self.digest)
 
 
@@ -183,6 +192,8 @@ class Form:
     treat: Treatment = _as_it_is
     drops: int = 0
     """Characters before what libpass knows."""
+    longest: int = LONGEST_PASSWORD
+    """Octets of a password."""
 
 
 _argon2, _bcrypt = ("argon2", _cost_of_argon2), ("bcrypt", _rounds(MOST_BCRYPT))
@@ -206,8 +217,8 @@ FORMS: dict[str, tuple[Form, ...]] = {
         ),
         *(Form(f"bcrypt${one}", *_bcrypt, _cut, len("bcrypt$")) for one in _BCRYPTS),
     ),
-    "sha512-crypt": (Form("$6$", "sha512_crypt", _sha_crypt),),
-    "sha256-crypt": (Form("$5$", "sha256_crypt", _sha_crypt),),
+    "sha512-crypt": (Form("$6$", "sha512_crypt", _sha_crypt, longest=LONGEST_CRYPT),),
+    "sha256-crypt": (Form("$5$", "sha256_crypt", _sha_crypt, longest=LONGEST_CRYPT),),
     "phpass": tuple(Form(one, "phpass", _rounds(MOST_PHPASS)) for one in ("$P$", "$H$")),
     "wordpress": (
         *(Form(f"$wp{one}", *_bcrypt, _wordpress, len("$wp")) for one in _BCRYPTS),
@@ -258,7 +269,8 @@ def decoy(kind: str) -> Stored:
         return scram.decoy(kind)
     form = FORMS[kind][0]
     handler = getattr(library, form.handler).using(**_USUAL.get(kind, {}))
-    return Hash(f"{kind}, as usual", handler, handler.hash(os.urandom(16).hex()), form.treat)
+    text = handler.hash(os.urandom(16).hex())
+    return Hash(f"{kind}, as usual", handler, text, form.treat, form.longest)
 
 
 def _read(text: str, kind: str, form: Form) -> Hash:
@@ -271,7 +283,7 @@ def _read(text: str, kind: str, form: Form) -> Hash:
     if found is None or not found.checksum:  # libpass takes what stands before a digest as well
         raise Unfit(f"begins as {kind} does, and breaks off the form of one")
     cost = form.cost(found)
-    return Hash(f"{kind}, {cost}", handler, bare, form.treat)
+    return Hash(f"{kind}, {cost}", handler, bare, form.treat, form.longest)
 
 
 def _read_django_scrypt(text: str) -> DjangoScrypt:

@@ -188,23 +188,40 @@ def test_a_fresh_connection_that_ends_is_an_outage(database, fake):
 
 
 def test_a_query_that_the_server_ends_for_its_time_has_no_answer(database, fake):
-    """As when we end it ourselves: others may be answered."""
+    """As when we end it ourselves. But it is there, and so is what it has for others."""
 
     class Canceled(sqlite3.OperationalError):
         sqlstate = "57014"
 
-    words = "canceling statement due to statement timeout"
+    words = "canceling statement due to statement timeout: hunter2"
     fake.keeps(database)
     for error in (
         exc.OperationalError("q", {}, Canceled(words)),
         of_number(1969, words),
         of_number(3024, words),
     ):
+        database._out_of_reach = unreachable("is gone")
         fake.errors = [error]
         found = fault(database.run(fake.work))
         assert found.reason is Reason.DATABASE_UNREACHABLE
-        assert (found.words, found.gone) == (words, False)
+        assert found.words == "gave no answer within 4 s (it has ended the query itself)"
+        assert database._out_of_reach is None
     assert now(database.run(fake.work)) == "done"
+    assert fake.made == 1
+
+
+def test_a_file_that_is_locked_for_too_long_gives_no_answer_in_time(tmp_path):
+    path = tables.make(tmp_path, TABLE, [("alice", "x")])
+    one = tables.database(tables.good(tmp_path, path, timeout="100ms"))
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("BEGIN EXCLUSIVE")
+    found = fault(one.ask(ALICE, itself))
+    assert found.reason is Reason.DATABASE_UNREACHABLE
+    assert found.words == "gave no answer within 0.1 s (it has ended the query itself)"
+    other.execute("ROLLBACK")
+    other.close()
+    assert len(ask(one).rows) == 1
+    one.stop()
 
 
 def test_every_connection_that_was_idle_may_have_ended(settings, fake):
@@ -232,6 +249,18 @@ def test_a_slow_query_is_no_outage_for_others(at_work):
     reactor.clock.advance(4.0)
     assert results[0].value.reason is Reason.DATABASE_UNREACHABLE
     assert database._out_of_reach is None
+
+
+def test_no_answer_over_a_connection_that_there_was_tells_nothing_of_an_outage(at_work):
+    """A connection of the pool that has ended in silence looks the same."""
+    database, reactor = at_work
+    database._out_of_reach = gone = unreachable("is gone")
+    held = Held()
+    _, results = begin(database.run(hang(database, held)))
+    assert held.begun.acquire(timeout=30)
+    reactor.clock.advance(4.0)
+    assert results[0].value.words == "gave no answer within 4 s"
+    assert database._out_of_reach is gone
 
 
 def test_an_answer_ends_an_outage_even_where_it_is_a_fault(database, fake):
@@ -364,13 +393,21 @@ def test_an_outage_is_in_the_log_and_its_end_too(database, fake, events):
 
 
 class Held:
-    """Work that hangs in its thread until it is cut."""
+    """What hangs in its thread."""
 
     def __init__(self):
         self.begun = threading.Semaphore(0)
         self.over = threading.Event()
 
     def connect(self, settings, opened):
+        """As psycopg: nobody can cut it; in the end it is connected."""
+        self.begun.release()
+        assert self.over.wait(30)
+        opened(self.over.set)
+        raise AssertionError("somebody still waits for it")
+
+    def greet(self, settings, opened):
+        """As PyMySQL: it can be cut."""
         opened(self.over.set)
         self.begun.release()
         assert self.over.wait(30)
@@ -419,12 +456,43 @@ def test_a_login_that_gives_up_gives_its_thread_back(at_work):
 def test_a_connection_that_is_being_made_can_be_cut(at_work, monkeypatch):
     database, reactor = at_work
     held = Held()
-    monkeypatch.setattr(drivers, "connect", held.connect)
+    monkeypatch.setattr(drivers, "connect", held.greet)
     _, results = begin(database.ask(ALICE, itself))
     assert held.begun.acquire(timeout=30)
     reactor.clock.advance(4.0)
     assert results[0].value.reason is Reason.DATABASE_UNREACHABLE
     assert held.over.wait(30)
+
+
+def test_connecting_that_cannot_be_cut_holds_its_thread_and_not_the_login(settings, monkeypatch):
+    reactor = Reactor()
+    database = Database(settings, reactor, Workers(reactor, 1, 100), reactor.seconds)
+    held = Held()
+    with monkeypatch.context() as patch:
+        patch.setattr(drivers, "connect", held.connect)
+        _, results = begin(database.ask(ALICE, itself))
+        assert held.begun.acquire(timeout=30)
+    reactor.clock.advance(4.0)
+    assert results[0].value.words == "gave no answer within 4 s"
+    assert not held.over.is_set()
+    _, after = begin(database.ask(ALICE, itself))
+    assert after == reactor.calls == []
+    held.over.set()
+    reactor.turn_until(lambda: after)
+    assert len(after[0].rows) == 1
+    database.stop()
+
+
+def test_the_end_of_the_daemon_waits_for_what_cannot_be_cut(settings, monkeypatch):
+    reactor = Reactor()
+    database = Database(settings, reactor, Workers(reactor, 1, 100), reactor.seconds)
+    held = Held()
+    monkeypatch.setattr(drivers, "connect", held.connect)
+    begin(database.ask(ALICE, itself))
+    assert held.begun.acquire(timeout=30)
+    threading.Timer(0.1, held.over.set).start()
+    database.stop()
+    assert held.over.is_set()
 
 
 def test_nothing_is_begun_for_who_has_given_up():
@@ -478,7 +546,8 @@ def test_while_it_is_out_of_reach_one_question_at_a_time_finds_out(at_work, monk
         assert first.begun.acquire(timeout=30)
         reactor.clock.advance(4.0)
         assert failed
-        patch.setattr(drivers, "connect", second.connect)
+        first.over.set()
+        patch.setattr(drivers, "connect", second.greet)
         _, trial = begin(database.ask(ALICE, itself))
         assert second.begun.acquire(timeout=30)
         _, told = begin(database.ask(ALICE, itself))

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import ssl
+import threading
+import time
 
 import psycopg
+import pymysql
 import pytest
 
 from authbridge.sql import drivers
@@ -250,6 +254,63 @@ def test_what_mysql_refuses_or_nobody_waits_for_leaves_nothing_open(read, listen
     with pytest.raises(Fault):
         drivers.connect(settings, given_up)
     assert fake.plug is None
+
+
+def test_mysql_is_tried_at_each_of_its_addresses(read, listening, monkeypatch):
+    MySql(monkeypatch, "8.4.0")
+    port = listening.getsockname()[1]
+    settings = read(f"mysql://b@localhost:{port}/d")
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))  # and does not listen
+        refused = taken.getsockname()
+        here = (socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", port))
+        nowhere = (socket.AF_INET, socket.SOCK_STREAM, 6, "", refused)
+        found = [nowhere, here]
+        monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: found)
+        cuts = []
+        made = drivers.connect(settings, cuts.append)
+        assert len(cuts) == 2
+        assert cuts[-1] == made.cut
+        cuts[0]()  # in vain
+        made.close()
+        found.remove(here)
+        with pytest.raises(ConnectionRefusedError):
+            drivers.connect(settings, cuts.append)
+
+
+def silent(server):
+    """Where it listens, nobody is let in any more: what asks to be connected hears nothing."""
+    held = []
+    server.listen(0)
+    for _ in range(3):
+        one = socket.socket()
+        one.setblocking(False)
+        one.connect_ex(server.getsockname())
+        held.append(one)
+    return held
+
+
+@pytest.mark.parametrize("when", ["before", "while"])
+def test_mysql_that_does_not_let_us_connect_can_be_cut(read, when):
+    """Whether the cut comes before the wait or in it."""
+    with socket.socket() as server, contextlib.ExitStack() as ends:
+        server.bind(("127.0.0.1", 0))
+        for one in silent(server):
+            ends.enter_context(one)
+        settings = read(f"mysql://b@127.0.0.1:{server.getsockname()[1]}/d", timeout="25s")
+
+        def opened(cut):
+            if when == "before":
+                cut()
+                return
+            timer = threading.Timer(0.2, cut)
+            timer.start()
+            ends.callback(timer.join)
+
+        begun = time.monotonic()
+        with pytest.raises((OSError, pymysql.err.OperationalError)):
+            drivers.connect(settings, opened)
+        assert time.monotonic() - begun < 20
 
 
 def test_a_name_goes_to_mysql_in_hexadecimal():

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import base64
+import dataclasses
 import hashlib
 import hmac
 import subprocess
 import sys
+from typing import ClassVar
 
 import bcrypt
 import passlib.hash as library
@@ -188,6 +190,38 @@ def test_bcrypt_looks_at_72_octets():
     text = bcrypt.hashpw(b"x" * 72, bcrypt.gensalt(4)).decode()
     assert hashes.read(text, ["bcrypt"]).verify(b"x" * 80)
     assert not hashes.read(text, ["bcrypt"]).verify(b"x" * 71)
+
+
+@pytest.mark.parametrize("kind", ["sha512-crypt", "sha256-crypt"])
+def test_crypt_hashes_511_octets_at_the_most_and_longer_passwords_are_nobodys(kind):
+    longest = b"x" * 511
+    assert hashes.read(made(kind, longest)[0], [kind]).verify(longest)
+    for text in (*made(kind, longest), *made(kind, longest + b"x")):
+        assert not hashes.read(text, [kind]).verify(longest + b"x")
+
+
+@pytest.mark.parametrize("kind", ["sha512-crypt", "sha256-crypt", "phpass"])
+def test_a_password_that_is_too_long_costs_what_the_longest_does(kind):
+    class Handler:
+        hashed: ClassVar[list[bytes]] = []
+
+        def verify(self, password, _text):
+            self.hashed.append(password)
+            return True
+
+    longest = 4096 if kind == "phpass" else 511
+    for stored in (hashes.read(made(kind)[0], [kind]), hashes.decoy(kind)):
+        counting = dataclasses.replace(stored, handler=Handler())
+        assert counting.verify(b"x" * longest)
+        assert not counting.verify(b"x" * 50_000)
+    assert {len(one) for one in Handler.hashed} == {longest}
+
+
+def test_a_scrypt_that_the_library_refuses_is_damaged():
+    """OpenSSL wants N to be less than 2 to the power of 16 r."""
+    stored = hashes.read(f"scrypt$65536$salt$1$1${'A' * 86}==", ["django"])
+    with pytest.raises(Unfit, match="it is damaged"):
+        stored.verify(PASSWORD)
 
 
 def test_plain_text_is_compared_prepared():

@@ -94,7 +94,7 @@ def test_what_it_is_documented_to_say_is_what_it_says() -> None:
     assert len(phrases) > 12
     code = "".join(path.read_text() for path in sorted((ROOT / "authbridge").rglob("*.py")))
     code = re.sub(r'"\s*\n\s*f?"', "", code).replace("`", "")
-    code = code.replace("{self._settings.timeout:g}", "4").replace("{USERNAME}", "username")
+    code = code.replace("{seconds:g}", "4").replace("{USERNAME}", "username")
     for phrase in phrases:
         for part in re.split(
             r" X$| X\b|answers 401: |: permission.*|: invalid_client|introspection_\w+", phrase
