@@ -16,7 +16,8 @@ ejabberd with `oauth_db_type: rest` (ejabberd_oauth_rest.erl, rest.erl of 23.01)
     POST {base}/lookup                          {"token": "…"}
 
 It takes a 200 with `user`, `scope` and `expire`, and a 404, both with a body that is empty or JSON;
-anything else is an outage to it. The user must be who logs in, and the end be in the future.
+anything else is an outage to it. The user must be the name beside the token, and the end be in the
+future. Whose session it opens is another matter: see docs/http.md.
 """
 
 from __future__ import annotations

@@ -186,12 +186,14 @@ class Ejabberd:
         )
         return done.returncode, done.stdout
 
-    def api(self, command: str, **arguments: str) -> tuple[int, str]:
+    def api(self, command: str, *, bearer: bytes = b"", **arguments: str) -> tuple[int, str]:
         """The same commands through mod_http_api: HTTP status and body."""
         connection = http.client.HTTPConnection("127.0.0.1", self._api_port, timeout=90)
         try:
             body = json.dumps(arguments).encode()
             headers = {"Content-Type": "application/json"}
+            if bearer:
+                headers["Authorization"] = f"Bearer {bearer.decode()}"
             connection.request("POST", f"/api/{command}", body, headers)
             answer = connection.getresponse()
             return answer.status, answer.read().decode()

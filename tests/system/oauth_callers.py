@@ -55,9 +55,10 @@ def start(client: Client, mechanism: str, initial: bytes) -> None:
     client.send(f"<auth xmlns='{SASL}' mechanism='{mechanism}'>{text}</auth>")
 
 
-def x_oauth2(client: Client, jid: str, token: bytes) -> str:
+def x_oauth2(client: Client, jid: str, token: bytes, authzid: str = "") -> str:
     """The outcome of a login at ejabberd."""
-    start(client, "X-OAUTH2", b"\0%b\0%b" % (jid.partition("@")[0].encode(), token))
+    local = jid.partition("@")[0]
+    start(client, "X-OAUTH2", b"%b\0%b\0%b" % (authzid.encode(), local.encode(), token))
     return client.outcome()
 
 
