@@ -240,12 +240,11 @@ def test_daemon_that_starts_without_its_provider_works_when_it_is_there(
     wait_until(lambda: works(daemon, provider), "the provider is found")
 
 
-def test_outage_is_in_the_log_once_with_the_provider_s_name(
-    daemon: Daemon, provider: OidcProvider
-) -> None:
+def test_outage_is_in_the_log_once_with_the_provider_s_name(world: OAuthWorld) -> None:
+    daemon, provider = world.daemon, world.provider
     opaque = provider.issue("alice", scope=EVERYTHING).access
     daemon.stop()
-    daemon.start()
+    world.start_daemon()  # with the provider's keys, which have lines of their own
     assert check_password(daemon, f"alice@{POSTED}", opaque) == YES
     mark = len(daemon.log.read_text())
     provider.kill()
