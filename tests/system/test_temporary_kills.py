@@ -5,6 +5,7 @@ No token of which a use or a revocation was acknowledged is accepted again, and 
 acknowledged and not yet shown is accepted once.
 """
 
+from collections.abc import Callable
 from pathlib import Path
 
 from .token_load import Kills, base
@@ -14,33 +15,28 @@ KILLS = 10
 TOLD = {"unused", "used", "revoked"}
 
 
+def killed(folder: Path, name: str, kill: Callable[[Kills, int], None], *, seed: int) -> None:
+    """As often as that, over one base; what was told beforehand is true each time."""
+    with base(folder, name) as (sites, redis):
+        kills = Kills(sites, redis, seed=seed)
+        for number in range(KILLS):
+            kill(kills, number)
+        kills.finish()
+    assert kills.book.checked.keys() >= TOLD
+
+
 def test_file_of_a_killed_daemon_is_whole_and_has_all_that_was_acknowledged(
     workspace: Path,
 ) -> None:
     """Its integrity is checked before the daemon is started again."""
-    with base(workspace / "kills", "SQLite") as (sites, redis):
-        kills = Kills(sites, redis, seed=1)
-        for number in range(KILLS):
-            kills.kill_daemon(number)
-        kills.finish()
-    assert kills.book.checked.keys() >= TOLD
+    killed(workspace / "kills", "SQLite", Kills.kill_daemon, seed=1)
 
 
 def test_daemon_killed_beside_another_one_takes_nothing_along(workspace: Path) -> None:
     """What it has acknowledged is true at both; the other one goes on."""
-    with base(workspace / "kills-of-two", "Redis") as (sites, redis):
-        kills = Kills(sites, redis, seed=2)
-        for number in range(KILLS):
-            kills.kill_daemon(number)
-        kills.finish()
-    assert kills.book.checked.keys() >= TOLD
+    killed(workspace / "kills-of-two", "Redis", Kills.kill_daemon, seed=2)
 
 
 def test_killed_redis_has_all_that_was_acknowledged(workspace: Path) -> None:
     """With `appendfsync always`; both daemons ask it again without a restart."""
-    with base(workspace / "kills-of-redis", "Redis") as (sites, redis):
-        kills = Kills(sites, redis, seed=3)
-        for number in range(KILLS):
-            kills.kill_redis(number)
-        kills.finish()
-    assert kills.book.checked.keys() >= TOLD
+    killed(workspace / "kills-of-redis", "Redis", Kills.kill_redis, seed=3)
