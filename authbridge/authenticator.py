@@ -128,7 +128,7 @@ class Authenticator:
         `said`: what checkers, by name, have said of it that is so in each domain; they are not
         asked again, and what is found out here is added.
         """
-        rule = self._domains.get(domain) or self._domains.get(ANY_DOMAIN)
+        rule = self._rule(domain)
         if rule is None:
             return model.rejected(Reason.DOMAIN_UNKNOWN)
         cannot_tell: Outcome | None = None
@@ -151,10 +151,13 @@ class Authenticator:
                 return cannot_tell or found
         return cannot_tell or model.rejected(Reason.NO_CHECKER)
 
+    def _rule(self, domain: str) -> Domain | None:
+        return self._domains.get(domain) or self._domains.get(ANY_DOMAIN)
+
     def _is_kept(self, domain: str, credential: Secret) -> bool:
         """Whether somebody there recognises it: it must not be judged as a user's password by who
         takes it for one."""
-        rule = self._domains.get(domain) or self._domains.get(ANY_DOMAIN)
+        rule = self._rule(domain)
         return rule is None or any(named.keeps(credential) for named in rule.check)
 
     async def judge(self, login: Login, user: bytes, domain: bytes, password: Secret) -> Outcome:
@@ -163,7 +166,7 @@ class Authenticator:
 
     def has_logged_in(self, jid: JID) -> None:
         """This user has, by what no checker is asked about; for `exists = "seen"`."""
-        rule = self._domains.get(jid.domain) or self._domains.get(ANY_DOMAIN)
+        rule = self._rule(jid.domain)
         if rule is not None and rule.seen is not None:
             rule.seen(jid)
 
@@ -185,30 +188,6 @@ class Authenticator:
         outcome = model.rejected(reason)
         self.logins.settle(login, outcome)
         return outcome
-
-    def turn_away(
-        self,
-        front_end: str,
-        operation: str,
-        reason: Reason,
-        *,
-        number: str = "",
-        caller: str = "",
-    ) -> None:
-        """Write the line of a request that names nobody, or comes from somebody who may not ask."""
-        self.logins.turn_away(front_end, operation, reason, number=number, caller=caller)
-
-    def number(self) -> str:
-        """An id for a request that is about to be asked, for a front end that tells its caller."""
-        return self.logins.number()
-
-    def idle(self) -> Deferred[None]:
-        """Fires when no login is under way."""
-        return self.logins.idle()
-
-    def end(self) -> None:
-        """Wait for nobody any more: what is under way cannot be told."""
-        self.logins.end()
 
     async def _check_password(
         self, login: Login, user: bytes, domain: bytes, password: Secret
@@ -357,7 +336,7 @@ class Authenticator:
             except preparation.Unprepared as error:
                 login.step("domain", str(error))
                 return model.rejected(Reason.DOMAIN_UNKNOWN)
-        rule = self._domains.get(host) or self._domains.get(ANY_DOMAIN)
+        rule = self._rule(host)
         if rule is None:
             login.step("domain", f'{host} has no [domains."{host}"], and there is none for "*"')
             return model.rejected(Reason.DOMAIN_UNKNOWN)

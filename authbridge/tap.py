@@ -116,7 +116,7 @@ class Daemon(MultiService):
             log.warn("stopping with logins under way")
             for room in self._connectors:
                 room.close()  # whoever asked for ejabberd asks the next daemon again
-            self._house.authenticator.end()
+            self._house.authenticator.logins.end()
             if self._http is not None:
                 self._http.end()
         if self._house.prebind is not None:
@@ -130,7 +130,7 @@ class Daemon(MultiService):
 
     async def _idle(self) -> None:
         """Nothing is under way any more."""
-        await self._house.authenticator.idle()
+        await self._house.authenticator.logins.idle()
         if self._http is not None:
             await self._http.idle()
 

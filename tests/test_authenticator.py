@@ -215,7 +215,7 @@ def test_whatever_a_checker_awaits_it_is_answered_once():
 
     house = House(Waiting(YES))
     assert now(house.check()) is YES
-    assert now(house.authenticator.idle()) is None
+    assert now(house.authenticator.logins.idle()) is None
     assert house.clock.getDelayedCalls() == []
 
 
@@ -274,7 +274,7 @@ def test_what_nobody_is_asked_is_refused_with_a_line():
         "test", "remove_user", b"alice", b"example.org", Reason.NOT_SUPPORTED
     )
     assert outcome == model.rejected(Reason.NOT_SUPPORTED)
-    house.authenticator.turn_away("test", "-", Reason.REQUEST_MALFORMED)
+    house.authenticator.logins.turn_away("test", "-", Reason.REQUEST_MALFORMED)
     assert checker.asked == []
     assert "operation=remove_user jid=alice@example.org" in house.lines[0]
     assert "operation=- jid=- checker=- verdict=rejected reason=request_malformed" in house.lines[1]
@@ -290,11 +290,11 @@ def test_a_trace_tells_every_step():
 
 def test_idle_fires_when_the_last_login_has_its_answer():
     house = House(ScriptedChecker(waiting := Deferred()))
-    assert now(house.authenticator.idle()) is None
+    assert now(house.authenticator.logins.idle()) is None
     house.check()
     second = house.check()
     idle = []
-    house.authenticator.idle().addCallback(idle.append)
+    house.authenticator.logins.idle().addCallback(idle.append)
     assert idle == []
     waiting.callback(YES)
     house.clock.advance(8)
@@ -306,9 +306,9 @@ def test_whoever_is_under_way_at_the_end_cannot_be_told():
     house = House(silent := silent_checker())
     outcomes = []
     house.check().addCallback(outcomes.append)
-    house.authenticator.end()
+    house.authenticator.logins.end()
     assert outcomes == [model.unavailable(Reason.STOPPING)]
     assert silent.cancelled
-    assert house.authenticator.idle().called
-    house.authenticator.end()
+    assert house.authenticator.logins.idle().called
+    house.authenticator.logins.end()
     assert len(house.lines) == 1

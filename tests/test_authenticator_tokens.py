@@ -79,7 +79,7 @@ def test_a_token_for_which_there_is_no_turn_is_kept(events):
     assert directory.asked == []
     assert now(house.check(password="wonderland")) == PASSWORD
     assert not first.called
-    house.authenticator.end()
+    house.authenticator.logins.end()
 
 
 def test_a_checker_that_cannot_tell_what_a_password_is_keeps_it(events):

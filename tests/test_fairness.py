@@ -129,9 +129,9 @@ def test_a_login_whose_time_is_over_while_it_asks_makes_room(make):
 
 def test_the_id_that_a_front_end_took_is_in_the_line(make):
     house = make()
-    number = house.authenticator.number()
-    house.authenticator.turn_away("http", "-", Reason.REQUEST_MALFORMED, number=number)
-    house.authenticator.turn_away("http", "-", Reason.REQUEST_MALFORMED)
+    number = house.authenticator.logins.number()
+    house.authenticator.logins.turn_away("http", "-", Reason.REQUEST_MALFORMED, number=number)
+    house.authenticator.logins.turn_away("http", "-", Reason.REQUEST_MALFORMED)
     assert number == "boot-1"
     assert " login id=boot-1 " in house.lines[0]
     assert " login id=boot-2 " in house.lines[1]

@@ -62,14 +62,14 @@ class Explainer:
         user, _, domain = (part.encode(errors="surrogateescape") for part in jid.rpartition("@"))
         ask, login = self.authenticator, None
         if password is not None:
-            trace, number = Trace(), ask.number()
+            trace, number = Trace(), ask.logins.number()
             outcome = await ask.check_password(
                 "explain", user, domain, password, self.deadline, trace=trace, number=number
             )
             login = _tell(outcome, trace, number, self.extauth.outage_auth)
             login["answers"]["basic"] = _line(answer_of_basic(outcome))
             login["answers"]["json"] = _line(answer_of_json(outcome))
-        trace, number = Trace(), ask.number()
+        trace, number = Trace(), ask.logins.number()
         outcome = await ask.user_exists(
             "explain", user, domain, self.deadline, trace=trace, number=number
         )
@@ -147,7 +147,7 @@ class ControlLine(LineOnlyReceiver):
             jid, password = text(members, "jid"), optional_secret(members, "password")
             return await self._explainer.explain(jid, password)
         if isinstance(name, str) and name in tokens.COMMANDS:
-            number = self._explainer.authenticator.number()
+            number = self._explainer.authenticator.logins.number()
             return await tokens.answer(self._office, name, members, number)
         raise BadCommand
 

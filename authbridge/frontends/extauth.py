@@ -117,7 +117,7 @@ class ExtauthFrontEnd:
         try:
             request = extauth.parse(frame)
         except Malformed:
-            self._authenticator.turn_away(self.NAME, "-", Reason.REQUEST_MALFORMED)
+            self._authenticator.logins.turn_away(self.NAME, "-", Reason.REQUEST_MALFORMED)
             return answered(extauth.refusal(frame))
         verb, user, domain = request.verb, request.user, request.domain
         refused = FALSE

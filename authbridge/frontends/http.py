@@ -113,7 +113,7 @@ class HttpFrontEnd:
 
     def number(self) -> str:
         """An id for the next call."""
-        return self._authenticator.number()
+        return self._authenticator.logins.number()
 
     def idle(self) -> Deferred[None]:
         """Fires when no call about tokens is under way; logins are the authenticator's to wait
@@ -126,7 +126,7 @@ class HttpFrontEnd:
 
     def refused(self, answer: Answer, reason: Reason, number: str, address: str) -> Answer:
         """Write the line of a call that was refused before it was complete."""
-        self._authenticator.turn_away(self.NAME, "-", reason, number=number, caller=address)
+        self._authenticator.logins.turn_away(self.NAME, "-", reason, number=number, caller=address)
         return answer
 
     def serve(self, call: Call) -> None:
@@ -166,7 +166,7 @@ class HttpFrontEnd:
             )
             outcome.addCallbacks(deliver, call.fail, (call, verb.judged))
             return
-        self._authenticator.turn_away(
+        self._authenticator.logins.turn_away(
             self.NAME, operation, reason, number=call.number, caller=caller
         )
         # Who was turned away is not who we think it is, or does not speak as we do: its connection

@@ -86,7 +86,7 @@ class OAuthPaths:
             reason, answer = no.reason, no.answer
         except BadRequest as error:
             reason, answer = Reason.REQUEST_MALFORMED, replies.bad(error)
-        self._authenticator.turn_away(
+        self._authenticator.logins.turn_away(
             self._front_end, OAUTH, reason, number=call.number, caller=caller
         )
         call.answer(answer, last=reason is not Reason.CREDENTIALS_MISSING)

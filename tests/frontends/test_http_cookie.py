@@ -190,7 +190,7 @@ def test_a_site_that_keeps_silent_is_waited_for_until_the_deadline(query, own, s
 def test_at_a_stop_nobody_is_let_in(query):
     server, _ = served(ScriptedSession(Deferred()))
     server.send(get(query))
-    server.house.authenticator.end()
+    server.house.authenticator.logins.end()
     assert server.answer().status == (503 if query == NAMED else 200)
     assert "verdict=unavailable reason=stopping" in line_of(server)
 

@@ -16,7 +16,10 @@ def server():
 
 
 class Broken:
-    """An authenticator with a fault."""
+    """An authenticator with a fault, and its logins."""
+
+    def __init__(self):
+        self.logins = self
 
     def number(self):
         return "boot-9"
